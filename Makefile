@@ -1,0 +1,67 @@
+# `make run` and `make test` need nothing before them. `make help` lists the rest.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup run test test-fast check bench bench-quick lock prerequisites clean
+
+STORE ?= sqlite
+AS ?= uvicorn
+# More arguments for pytest, for example: make test-fast ARGS="-x -k resume"
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+CODE = $(wildcard lib functions tests infra benchmarks examples)
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED)  ## the environment in .venv, with .venv/bin/lastevent ready
+
+# Made anew only when what it is made from has changed. An environment whose interpreter is gone or
+# too old is replaced; any other is kept and brought up to date.
+$(INSTALLED): requirements/dev.txt pyproject.toml
+	@if ! $(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 12))' 2>/dev/null; then \
+	    python=$$(infra/find-python) || exit 1; \
+	    echo "Making $(VENV) with $$python"; \
+	    "$$python" -m venv --clear $(VENV) || exit 1; \
+	fi
+	@echo "Installing the pinned requirements"
+	@$(BIN)/python -m pip install --no-input --disable-pip-version-check --no-deps \
+	    --require-hashes --requirement requirements/dev.txt
+	@$(BIN)/python -m pip install --no-input --disable-pip-version-check --quiet --no-deps \
+	    --no-build-isolation --editable .
+	@touch $@
+
+run: setup  ## the server on 127.0.0.1:8000 with a live preview (STORE=sqlite AS=uvicorn)
+	@$(BIN)/python infra/local/run.py --store $(STORE) --as $(AS)
+
+test: setup prerequisites  ## all tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-fast: setup  ## the tests that need no browser and no foreign tool, in under two minutes
+	@$(BIN)/python -m pytest -m "not browser and not nginx and not slow" $(ARGS)
+
+check: setup  ## lint, format, types, layers, docs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(CODE)
+	$(BIN)/python -m pytest -q tests/project
+
+bench: setup  ## all benchmarks, each beside its control
+	@$(BIN)/python benchmarks/run.py
+
+bench-quick: setup  ## the same, shorter
+	@$(BIN)/python benchmarks/run.py --quick
+
+lock: setup  ## the requirements files from pyproject.toml (UPGRADE=1: newest versions)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python infra/lock.py $(if $(UPGRADE),--upgrade)
+
+prerequisites:  ## Node, Chromium and nginx for `make test`; installed where root and apt-get are
+	@infra/prerequisites
+
+clean:  ## removes the environment and all caches; leaves .lastevent/, where the data is
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	@find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

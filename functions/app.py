@@ -1,0 +1,17 @@
+"""All functions in one ASGI application: Vercel's entrypoint, and uvicorn's.
+
+Each is imported when one of its paths is first asked for, so that a cold start pays only for what
+the request needs.
+"""
+
+from pathlib import Path
+
+from lastevent.serve.app import App, Functions
+
+FUNCTIONS = {
+    "/api": "functions.streams",
+    "/api/previews": "functions.previews",
+}
+"""Path prefix to module; the longest that fits counts."""
+
+app = App(Functions(FUNCTIONS), pages=Path(__file__).parent.parent / "public")

@@ -1,0 +1,1 @@
+"""Requests in, legs out: settings, identities, tails, responses, and the wiring (app)."""

@@ -1,0 +1,194 @@
+"""The ASGI application around the functions: the only wiring.
+
+    scope ─► App ─► CORS, if origins are allowed ─► errors as problems ─► functions ─► a route
+                                                                     └──► pages
+
+An App begins on its lifespan's startup, or on its first request where nobody runs a lifespan. What
+its requests share (service.Service) belongs to the event loop that it began on.
+
+Routes get at it by ``endpoint`` (a Response) or ``leg_endpoint`` (an event stream, plain ASGI: none
+of the wrappers that a framework puts around ``send`` stand on the hot path).
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from lastevent.core.errors import ConfigError, LastEventError, NotFound, Transient
+from lastevent.serve.access_log import redact_access_log
+from lastevent.serve.auth import Authenticator, development_secret
+from lastevent.serve.problem import log, problem
+from lastevent.serve.service import Service, of
+from lastevent.serve.settings import Settings
+from lastevent.serve.signals import on_termination
+from lastevent.serve.subscribe import Subscription, serve_leg
+from lastevent.stores.url import open_store
+
+Handler = Callable[[Service, Request], Awaitable[Response]]
+Resolver = Callable[[Service, Request], Awaitable[Subscription]]
+
+
+class endpoint:
+    """Makes an ASGI endpoint of ``handler(service, request) -> Response``."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._handler(of(scope), Request(scope, receive))
+        await response(scope, receive, send)
+
+
+class leg_endpoint:
+    """Makes an ASGI endpoint that serves the legs of ``resolver(service, request)``."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        service = of(scope)
+        subscription = await self._resolver(service, Request(scope))
+        await serve_leg(service, subscription, scope, receive, send)
+
+
+class Functions:
+    """Routes that live in modules, each imported when a path below its prefix is first asked for.
+
+    ``modules`` maps a path prefix to the name of a module with ``routes``; the longest prefix that
+    fits counts.
+    """
+
+    def __init__(self, modules: Mapping[str, str]) -> None:
+        self._modules = dict(sorted(modules.items(), key=lambda item: -len(item[0])))
+        self._routers: dict[str, Router] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        for prefix, module in self._modules.items():
+            if path == prefix or path.startswith(f"{prefix}/"):
+                if module not in self._routers:
+                    self._routers[module] = router(import_module(module).routes)
+                await self._routers[module](scope, receive, send)
+                return
+        await not_found(scope, receive, send)
+
+
+def router(routes: Sequence[BaseRoute]) -> Router:
+    """Return a router whose unknown paths are problems, without redirects."""
+    return Router(routes, redirect_slashes=False, default=not_found)
+
+
+async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    """Refuse a path that nobody serves."""
+    raise NotFound(f"there is nothing at {scope['path'][:200]}")
+
+
+class App:
+    """An ASGI application of ``routes``: a router, or Functions.
+
+    ``pages``: a directory of static files, served for GET requests that no function takes.
+    """
+
+    def __init__(self, routes: ASGIApp, pages: Path | None = None) -> None:
+        self._routes = routes
+        self._directory = pages
+        self._pages: ASGIApp | None = None
+        self._settings: Settings | None = None
+        self._starting: asyncio.Task[Service] | None = None
+        self._inner: ASGIApp = self._guarded
+
+    def configure(self, settings: Settings) -> None:
+        """Take ``settings`` instead of reading them from the environment at the start."""
+        self._settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            scope["lastevent"] = await self._service()
+            scope["app"] = self  # has Starlette's routes raise errors instead of answering them
+            await self._inner(scope, receive, send)
+
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer errors as problems. All are raised before the first byte of an answer."""
+        try:
+            await self._routed(scope, receive, send)
+        except (LastEventError, HTTPException) as error:
+            await problem(error)(scope, receive, send)
+        except Exception as error:
+            await problem(error)(scope, receive, send)
+
+    async def _routed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"]
+        if self._directory is None or path == "/api" or path.startswith("/api/"):
+            await self._routes(scope, receive, send)
+            return
+        if self._pages is None:
+            from lastevent.serve.pages import Pages
+
+            self._pages = Pages(self._directory)
+        await self._pages(scope, receive, send)
+
+    async def _service(self) -> Service:
+        loop = asyncio.get_running_loop()
+        if self._starting is None or self._starting.get_loop() is not loop:
+            self._starting = loop.create_task(self._start())
+        try:
+            return await asyncio.shield(self._starting)
+        except Exception:
+            self._starting = None
+            raise
+
+    async def _start(self) -> Service:
+        settings = self._settings or Settings.from_env(os.environ)
+        secret = settings.auth_secret
+        if settings.development:
+            secret = await asyncio.to_thread(development_secret, settings.data_dir)
+        store = open_store(settings.store_url, settings.retention)
+        service = Service(settings, store, Authenticator(settings, secret))
+        if settings.allowed_origins:
+            self._inner = CORSMiddleware(
+                self._guarded,
+                allow_origins=settings.allowed_origins,
+                allow_methods=["GET", "POST", "PATCH", "DELETE"],
+                allow_headers=[
+                    "Authorization",
+                    "Content-Type",
+                    "Idempotency-Key",
+                    "Last-Event-ID",
+                    "X-API-Key",
+                ],
+                allow_credentials=True,
+                expose_headers=["Retry-After"],
+                max_age=86400,
+            )
+        redact_access_log()
+        return service
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            service = await self._service()
+            await service.store.prepare()
+        except Transient as error:
+            # The store may come back; until then, requests are told (RULES 18).
+            log.warning("starting without the store: %s", error)
+        except ConfigError as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        restore = on_termination(service.begin_shutdown)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        restore()
+        await service.close()
+        self._starting = None
+        await send({"type": "lifespan.shutdown.complete"})

@@ -1,0 +1,108 @@
+"""What one leg reads: its streams, how far it is in each, and whence the next bytes come.
+
+From the tails' windows without waiting where they reach, else from the log. With several streams
+every id is the vector of all positions (RULES 4), so frames are written again under it; with one,
+all subscribers at a position share the very same bytes.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lastevent.core.cursor import Cursor, name_hash, render_vector
+from lastevent.core.leg import Leg
+from lastevent.core.wire import with_id
+from lastevent.serve.tail import Tail
+from lastevent.serve.window import FRAME_ID, Run, Types, run_of
+
+
+@dataclass(slots=True)
+class Feed:
+    """One stream of a leg, and the position up to which the leg has read it."""
+
+    tail: Tail
+    position: Cursor
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the log is closed and read to its end."""
+        return self.tail.closed and self.position == self.tail.head
+
+
+def position_text(feeds: Sequence[Feed]) -> str:
+    """Return the cursor that the client carries for these positions."""
+    if len(feeds) == 1:
+        return str(feeds[0].position)
+    return render_vector({feed.tail.stream: str(feed.position) for feed in feeds})
+
+
+class Reader:
+    """Moves ``leg`` along ``feeds``, passing over the types that are not in ``types``."""
+
+    __slots__ = ("_feeds", "_leg", "_types", "tails")
+
+    def __init__(self, leg: Leg, feeds: Sequence[Feed], types: Types) -> None:
+        self.tails = [feed.tail for feed in feeds]
+        self._leg = leg
+        self._feeds = feeds
+        self._types = types
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether every log is closed and read to its end."""
+        return all(feed.has_ended for feed in self._feeds)
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether a tail follows its log no more although this leg is not at its end."""
+        return any(feed.tail.is_over and not feed.has_ended for feed in self._feeds)
+
+    def gather(self, now: float) -> bytes | None:
+        """Return what the windows hold next, perhaps nothing; None if the log must be read."""
+        if len(self._feeds) == 1:
+            return self._take(self._feeds[0], now)
+        pieces = [self._take(feed, now) for feed in self._feeds if self._leg.stopped is None]
+        data = b"".join(piece for piece in pieces if piece)
+        return data if data or None not in pieces else None
+
+    def _take(self, feed: Feed, now: float) -> bytes | None:
+        """Return the next bytes of one window; of events that are passed over, none come."""
+        while (run := feed.tail.run(feed.position, self._types)) is not None and not run.is_empty:
+            if data := self._move(feed, run, now):
+                return data
+        return None if run is None else b""
+
+    async def fetch(self) -> tuple[bytes, bool]:
+        """Read a page of a log whose tail's window does not reach back to the leg's position.
+
+        Returns the bytes to send, and whether nothing more is there. Raises Transient.
+        """
+        nothing_more = True
+        for feed in self._feeds:
+            if feed.tail.run(feed.position, self._types) is not None:
+                continue
+            page = await feed.tail.read(feed.position)
+            now = asyncio.get_running_loop().time()
+            data = b""
+            if page.truncated:
+                before = position_text(self._feeds)
+                feed.position = page.start
+                data = self._leg.reset(before, position_text(self._feeds), now)
+            data += self._move(feed, run_of(page.events, page.cursor, self._types), now)
+            feed.position = page.cursor
+            if data:
+                return data, False
+            nothing_more = nothing_more and page.at_end
+        return b"", nothing_more
+
+    def _move(self, feed: Feed, run: Run, now: float) -> bytes:
+        if run.is_empty:
+            return b""
+        feed.position = run.cursor
+        if len(self._feeds) == 1:
+            return self._leg.events(run.joined, run.text, run.passed_over, now)
+        others = [other for other in self._feeds if other is not feed]
+        begin = "~" + name_hash(feed.tail.stream)
+        end = "." + render_vector({other.tail.stream: str(other.position) for other in others})
+        frames = [with_id(begin + frame[FRAME_ID].decode() + end, frame) for frame in run.frames]
+        return self._leg.events(b"".join(frames), position_text(self._feeds), run.passed_over, now)

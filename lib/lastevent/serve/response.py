@@ -1,0 +1,221 @@
+"""One leg over one connection, as plain ASGI.
+
+A connection has one owner at a time (RULES 19). While there is history to send it is a catch-up
+task; once everything is sent it is the tails, which call ``advance`` from their passes and need no
+task for it. A send that suspends, because the client does not keep up, makes a catch-up task the
+owner again: it awaits that very send to its end and goes on from the leg's position, out of the
+log if the window has moved on. A slow reader costs a cursor, and not memory.
+
+The request's own task only waits for the client to leave. Heartbeats and bounds come from one timer
+a connection.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from time import time
+
+from starlette.types import Receive, Send
+
+from lastevent.core.bounds import Reason
+from lastevent.core.errors import Transient
+from lastevent.core.leg import Leg
+from lastevent.core.wire import CONTENT_TYPE
+from lastevent.serve.reader import Reader
+from lastevent.serve.window import RUN_BYTES
+
+log = logging.getLogger("lastevent")
+
+GRACE_SECONDS = 2.0
+"""How long after its end a leg may hang in a send to a client that does not read."""
+
+LOOK_SECONDS = 1.0
+"""How often the timer looks at a connection that a catch-up task owns."""
+
+HEADERS: list[tuple[bytes, bytes]] = [
+    (b"content-type", f"{CONTENT_TYPE}; charset=utf-8".encode()),
+    (b"cache-control", b"no-cache, no-store, must-revalidate, no-transform"),
+    (b"x-accel-buffering", b"no"),
+]
+"""What keeps proxies and browsers from holding back, storing or compressing the stream."""
+
+
+class LegResponse:
+    """Carries the bytes of ``leg`` and its ``reader`` to one client.
+
+    ``release`` is called once, when the connection is done with its tails.
+    """
+
+    def __init__(self, leg: Leg, reader: Reader, release: Callable[["LegResponse"], None]) -> None:
+        self._leg = leg
+        self._reader = reader
+        self._release = release
+        self._loop = asyncio.get_running_loop()
+        self._send: Send
+        self._request: asyncio.Task[object] | None = None
+        self._owner: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._planned: Reason | None = None
+        self._aborted = False
+        self._over = False
+
+    async def run(self, receive: Receive, send: Send) -> None:
+        """Serve the connection until the leg is over or the client has left."""
+        self._send = send
+        self._request = asyncio.current_task()
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+            await self._send_all(self._leg.open(self._loop.time()))
+            self._catch_up(None)
+            self._arm()
+            # A completed response, too, is followed by http.disconnect (ASGI, "disconnect").
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        except OSError:
+            pass  # the client left during a send
+        except asyncio.CancelledError:
+            if not self._aborted or (self._request and self._request.uncancel()):
+                raise
+        finally:
+            self.close()
+
+    # What tails, the timer and the process call: nothing here blocks or raises.
+
+    def advance(self) -> None:
+        """Send what is new, unless a catch-up task owns the connection and does so itself."""
+        while self._owner is None and not self._over:
+            data = self._reader.gather(self._loop.time())
+            if data is None:
+                self._catch_up(None)
+            elif data:
+                self._emit(data)
+            else:
+                if self._reader.has_ended:
+                    self._emit(self._leg.stop(Reason.ENDED, self._loop.time()))
+                return
+
+    def trouble(self) -> None:
+        """End the leg, since the store is away."""
+        self.end(Reason.TROUBLE)
+
+    def end(self, reason: Reason) -> None:
+        """End the leg for ``reason``, as soon as its owner can."""
+        if self._owner is not None:
+            self._planned = reason
+        elif not self._over:
+            self._emit(self._leg.stop(reason, self._loop.time()))
+
+    def _on_timer(self) -> None:
+        now = self._loop.time()
+        if self._owner is not None:
+            # The owner looks at the clock itself, between sends. One that hangs in a send beyond
+            # the leg's end is given up: a client that does not read cannot be told anything.
+            if now >= self._leg.ends_at + GRACE_SECONDS and self._request is not None:
+                self._aborted = True
+                self._request.cancel()
+                return
+        elif now >= self._leg.wake_at:
+            self._emit(self._leg.tick(now, _wall_ms()))
+        if not self._over:
+            self._arm()
+
+    def _arm(self) -> None:
+        now = self._loop.time()
+        owned = self._owner is not None
+        wake = now + LOOK_SECONDS if owned else self._leg.wake_at
+        self._timer = self._loop.call_at(max(wake, now), self._on_timer)
+
+    # Sending.
+
+    async def _send_all(self, data: bytes) -> None:
+        """Send ``data`` in pieces of at most RUN_BYTES; the leg's last bytes end the response."""
+        last = max(len(data) - 1, 0) // RUN_BYTES * RUN_BYTES
+        for begin in range(0, last, RUN_BYTES):
+            await self._send_piece(data[begin : begin + RUN_BYTES], more=True)
+        await self._send_piece(data[last:], more=self._leg.stopped is None)
+
+    async def _send_piece(self, piece: bytes, *, more: bool) -> None:
+        await self._send({"type": "http.response.body", "body": piece, "more_body": more})
+
+    def _emit(self, data: bytes) -> None:
+        """Send from outside any task; a send that suspends gets a catch-up task as its owner."""
+        if not data:
+            return
+        # Begun at once and, as long as the client keeps up, also done at once: no task is woken.
+        sending = asyncio.Task(self._send_all(data), loop=self._loop, eager_start=True)
+        if not sending.done():
+            self._catch_up(sending)
+        elif sending.exception() is not None or self._leg.stopped is not None:
+            self.close()
+
+    # Catching up.
+
+    def _catch_up(self, sending: asyncio.Task[None] | None) -> None:
+        for tail in self._reader.tails:
+            tail.leave(self)
+        self._owner = self._loop.create_task(self._own(sending))
+
+    async def _own(self, sending: asyncio.Task[None] | None) -> None:
+        """Own the connection until everything is sent; then hand it to the tails."""
+        try:
+            if sending is not None:
+                await sending
+            while self._leg.stopped is None:
+                data, settled = await self._next()
+                if data:
+                    await self._send_all(data)
+                elif settled:
+                    # No await between having sent everything and joining: nothing is missed.
+                    self._owner = None
+                    for tail in self._reader.tails:
+                        tail.join(self)
+                    return
+        except OSError:
+            pass  # the client left during a send
+        except Exception:
+            log.exception("a leg failed")
+            self._aborted = True
+            if self._request is not None:
+                self._request.cancel()
+        self.close()
+
+    async def _next(self) -> tuple[bytes, bool]:
+        """Return the next bytes to send, and whether everything is sent when there are none."""
+        now = self._loop.time()
+        if self._planned is not None:
+            return self._leg.stop(self._planned, now), False
+        if now >= self._leg.wake_at:
+            return self._leg.tick(now, _wall_ms()), False
+        data = self._reader.gather(now)
+        settled = data is not None
+        if data is None:
+            try:
+                data, settled = await self._reader.fetch()
+            except Transient:
+                return self._leg.stop(Reason.TROUBLE, self._loop.time()), False
+        if data or not settled:
+            return data, False
+        if self._reader.has_ended:
+            return self._leg.stop(Reason.ENDED, now), False
+        if self._reader.is_stale:
+            # The stream was deleted and created anew behind a tail that has seen its end: the
+            # client comes back at once to a fresh one.
+            return self._leg.stop(Reason.DURATION, now), False
+        return self._leg.caught_up(), True
+
+    def close(self) -> None:
+        """Be done with the tails; may be called again."""
+        if self._over:
+            return
+        self._over = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._owner is not None and self._owner is not asyncio.current_task():
+            self._owner.cancel()
+        for tail in self._reader.tails:
+            tail.leave(self)
+        self._release(self)
+
+
+def _wall_ms() -> int:
+    return int(time() * 1000)

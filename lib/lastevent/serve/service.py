@@ -1,0 +1,59 @@
+"""What the requests of one process share, for one event loop."""
+
+import asyncio
+from collections.abc import Callable, MutableMapping
+from typing import Any, TypeVar, cast
+
+from lastevent.core.bounds import Reason
+from lastevent.serve.auth import Authenticator
+from lastevent.serve.response import LegResponse
+from lastevent.serve.settings import Settings
+from lastevent.serve.tail import Tails
+from lastevent.stores.base import Store
+
+T = TypeVar("T")
+
+
+class Service:
+    """The settings, the store, the tails, the open legs, and the parts that uses add.
+
+    ``stopping`` is set when the process is about to go: whoever waits for something stops waiting.
+    """
+
+    def __init__(self, settings: Settings, store: Store, auth: Authenticator) -> None:
+        self.settings = settings
+        self.store = store
+        self.auth = auth
+        self.tails = Tails(store)
+        self.connections: set[LegResponse] = set()
+        self.stopping = asyncio.Event()
+        self._parts: dict[Callable[[Service], object], object] = {}
+
+    def part(self, make: Callable[["Service"], T]) -> T:
+        """Return what ``make`` makes of this service, made once.
+
+        If it has ``aclose``, that is awaited when the process ends.
+        """
+        if make not in self._parts:
+            self._parts[make] = make(self)
+        return cast(T, self._parts[make])
+
+    def begin_shutdown(self) -> None:
+        """Give every open leg its planned end, and end every wait."""
+        self.stopping.set()
+        for connection in list(self.connections):
+            connection.end(Reason.SHUTDOWN)
+
+    async def close(self) -> None:
+        """End what runs, the store last."""
+        self.begin_shutdown()
+        for part in self._parts.values():
+            if hasattr(part, "aclose"):
+                await part.aclose()
+        self.tails.close()
+        await self.store.close()
+
+
+def of(scope: MutableMapping[str, Any]) -> Service:
+    """Return the service of a request's scope."""
+    return cast(Service, scope["lastevent"])

@@ -1,0 +1,237 @@
+"""The settings, read once from the environment; nothing else reads it.
+
+Each field of Settings names its variable, how its text is understood and its default. A value that
+cannot be right stops the start with a sentence that says what to write. docs/settings.md lists
+them all, and a test compares the two.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from lastevent.core.errors import ConfigError, InvalidName
+from lastevent.core.topic import stream_pattern
+from lastevent.stores.base import Retention, RetentionRules
+
+if TYPE_CHECKING:
+    from lastevent.sources.command import CommandSpec
+
+DEFAULT_STORE_URL = "sqlite:///.lastevent/lastevent.db"
+SHORTEST_SECRET = 32
+SHORTEST_KEY = 16
+
+PLATFORM_VARIABLES = ("VERCEL", "AWS_LAMBDA_FUNCTION_NAME", "AWS_EXECUTION_ENV")
+"""Set by the platforms themselves: where one is present, this is not a development machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A publisher's key: what it may append to. The name is for logs, the key for nobody."""
+
+    name: str
+    key: str = field(repr=False)
+    append: tuple[str, ...]
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _number(low: float, high: float) -> Callable[[str], float]:
+    def parse(value: str) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        if not low <= number <= high:
+            raise ConfigError(f"write a number from {low:g} to {high:g}")
+        return number
+
+    return parse
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,15}", value) or not low <= int(value) <= high:
+            raise ConfigError(f"write a whole number from {low} to {high}")
+        return int(value)
+
+    return parse
+
+
+def _secret(value: str) -> str:
+    if len(value) < SHORTEST_SECRET:
+        raise ConfigError(
+            f"write at least {SHORTEST_SECRET} characters, for example from: openssl rand -hex 32"
+        )
+    return value
+
+
+def _https_url(value: str) -> str:
+    parts = urlsplit(value)
+    local = parts.hostname is not None and is_loopback(parts.hostname)
+    if parts.scheme != "https" and not (parts.scheme == "http" and local):
+        raise ConfigError("write an https:// address")
+    return value
+
+
+def _origins(value: str) -> tuple[str, ...]:
+    origins = tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+    for origin in origins:
+        parts = urlsplit(origin)
+        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path:
+            raise ConfigError("write origins such as https://app.example.com, joined by commas")
+    return origins
+
+
+def _entries(value: str) -> list[str]:
+    return [entry.strip() for entry in value.split(";") if entry.strip()]
+
+
+def _patterns(value: str) -> tuple[str, ...]:
+    try:
+        return tuple(stream_pattern(part.strip()) for part in value.split(","))
+    except InvalidName as error:
+        raise ConfigError(str(error)) from error
+
+
+def _api_keys(value: str) -> tuple[ApiKey, ...]:
+    keys = []
+    for number, entry in enumerate(_entries(value), 1):
+        found = re.fullmatch(r"([A-Za-z0-9_-]+):([^\s=;]+)=(.+)", entry)
+        if found is None:  # the entry itself is a secret: name its place only
+            raise ConfigError(f"entry {number} is not NAME:KEY=PATTERN,PATTERN; join by semicolons")
+        if len(found[2]) < SHORTEST_KEY:
+            raise ConfigError(f"the key of {found[1]} has under {SHORTEST_KEY} characters")
+        keys.append(ApiKey(found[1], found[2], _patterns(found[3])))
+    return tuple(keys)
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _retention(value: str) -> RetentionRules:
+    rules: list[tuple[str, Retention]] = []
+    for entry in _entries(value):
+        found = re.fullmatch(r"([^=\s]+)=([0-9]+)([smhd]),([0-9]+)", entry)
+        if found is None or not int(found[2]) or not int(found[4]):
+            raise ConfigError(
+                f"{entry[:60]!r} is not PATTERN=AGE,EVENTS such as build:*=24h,50000 "
+                "(s, m, h or d; join entries by semicolons)"
+            )
+        (pattern,) = _patterns(found[1])
+        rules.append((pattern, Retention(int(found[2]) * _UNITS[found[3]], int(found[4]))))
+    return RetentionRules(tuple(rules))
+
+
+def _commands(value: str) -> "Mapping[str, CommandSpec]":
+    # Only where previews are configured is the code that runs processes wanted.
+    from lastevent.sources.command import parse_commands
+
+    commands: Mapping[str, CommandSpec] = parse_commands(value)
+    return commands
+
+
+def _setting(
+    parse: Callable[[str], Any], default: Any, *variables: str, secret: bool = False
+) -> Any:
+    return field(
+        default=default, repr=not secret, metadata={"parse": parse, "variables": variables}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a process is told. Times in seconds, sizes in bytes, unless the name says otherwise."""
+
+    store_url: str = _setting(_text, DEFAULT_STORE_URL, "LASTEVENT_STORE_URL", secret=True)
+    retention: RetentionRules = _setting(_retention, RetentionRules(), "LASTEVENT_RETENTION")
+    auth_secret: str | None = _setting(
+        _secret, None, "LASTEVENT_AUTH_SECRET", "NEXTAUTH_SECRET", secret=True
+    )
+    jwks_url: str | None = _setting(_https_url, None, "LASTEVENT_JWKS_URL")
+    token_audience: str | None = _setting(_text, None, "LASTEVENT_TOKEN_AUDIENCE")
+    token_issuer: str | None = _setting(_text, None, "LASTEVENT_TOKEN_ISSUER")
+    api_keys: tuple[ApiKey, ...] = _setting(_api_keys, (), "LASTEVENT_API_KEYS", secret=True)
+    allowed_origins: tuple[str, ...] = _setting(_origins, (), "LASTEVENT_ALLOWED_ORIGINS")
+    max_leg_seconds: float = _setting(_number(0.5, 86400), 55.0, "LASTEVENT_MAX_LEG_SECONDS")
+    max_leg_bytes: int = _setting(_whole(1024, 10**9), 64 * 2**20, "LASTEVENT_MAX_LEG_BYTES")
+    idle_leg_seconds: float | None = _setting(_number(1, 86400), None, "LASTEVENT_IDLE_LEG_SECONDS")
+    heartbeat_seconds: float = _setting(_number(0.2, 300), 15.0, "LASTEVENT_HEARTBEAT_SECONDS")
+    retry_ms: int = _setting(_whole(100, 60_000), 1500, "LASTEVENT_RETRY_MS")
+    max_event_bytes: int = _setting(_whole(256, 2**22), 256 * 1024, "LASTEVENT_MAX_EVENT_BYTES")
+    max_body_bytes: int = _setting(_whole(1024, 2**26), 4 * 2**20, "LASTEVENT_MAX_BODY_BYTES")
+    preview_commands: "Mapping[str, CommandSpec] | None" = _setting(
+        _commands, None, "LASTEVENT_PREVIEW_COMMANDS"
+    )
+    lease_seconds: float = _setting(_number(1, 300), 10.0, "LASTEVENT_LEASE_SECONDS")
+    data_dir: Path = _setting(Path, Path(".lastevent"), "LASTEVENT_DATA_DIR")
+    development: bool = False
+    """Nobody needs a token. Set by from_env alone, for a server that binds to loopback itself."""
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str], bind_host: str | None = None) -> "Settings":
+        """Read the settings of ``environ``; raise ConfigError for a value that cannot be right.
+
+        ``bind_host`` is the address that this very process will bind to, None where somebody else
+        binds. Without a secret, only a loopback address off every platform is accepted, and then
+        for development (RULES 23): what a peer's address looks like says nothing, since a proxy or
+        a launcher makes everyone look local.
+        """
+        values: dict[str, Any] = {}
+        for item in fields(cls):
+            for variable in item.metadata.get("variables", ()):
+                text = environ.get(variable, "").strip()
+                if text:
+                    try:
+                        values[item.name] = item.metadata["parse"](text)
+                    except ConfigError as error:
+                        raise ConfigError(f"{variable}: {error}") from error
+                    break
+        _refuse_local_stores(environ, values.get("store_url", DEFAULT_STORE_URL))
+        if not values.get("auth_secret") and not values.get("jwks_url"):
+            _refuse_unless_development(environ, bind_host)
+            values["development"] = True
+        return cls(**values)
+
+
+def _refuse_local_stores(environ: Mapping[str, str], store_url: str) -> None:
+    """Where many instances run, each would have a store of its own (RULES 12)."""
+    scheme = store_url.partition(":")[0]
+    platform = _platform(environ)
+    if platform is not None and scheme in ("sqlite", "memory"):
+        raise ConfigError(
+            f"LASTEVENT_STORE_URL: {platform} is set, and there every instance would have its own "
+            f"{scheme} store: write the URL of a shared one"
+        )
+
+
+def _platform(environ: Mapping[str, str]) -> str | None:
+    return next((name for name in PLATFORM_VARIABLES if environ.get(name)), None)
+
+
+def _refuse_unless_development(environ: Mapping[str, str], bind_host: str | None) -> None:
+    wanted = "set LASTEVENT_AUTH_SECRET to at least 32 characters (openssl rand -hex 32)"
+    platform = _platform(environ)
+    if platform is not None:
+        raise ConfigError(f"{platform} is set, so this is not a development machine: {wanted}")
+    if bind_host is None:
+        raise ConfigError(f"{wanted}, or develop with: lastevent serve --host 127.0.0.1")
+    if not is_loopback(bind_host):
+        raise ConfigError(
+            f"without a secret the server binds to 127.0.0.1 only, not to {bind_host}: {wanted}"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own loopback."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,218 @@
+"""From a request to a leg: who may read, where the reader stands, what bounds the leg."""
+
+import asyncio
+import random
+import re
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
+from time import time
+
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+
+from lastevent.core.bounds import Bounds, Reason, RetryPolicy
+from lastevent.core.cursor import Cursor, check_streams, parse_vector
+from lastevent.core.errors import InvalidCursor, InvalidRequest, Transient
+from lastevent.core.extent import Extent
+from lastevent.core.leg import Leg, LegPlan
+from lastevent.core.topic import stream_name
+from lastevent.serve.auth import Identity
+from lastevent.serve.reader import Feed, Reader, position_text
+from lastevent.serve.response import HEADERS, LegResponse
+from lastevent.serve.service import Service
+from lastevent.serve.window import Types
+
+MAX_LAST = 10_000
+MAX_TYPES = 50
+_LAST = re.compile(r"last:([0-9]{1,6})")
+_LONGEST_CURSOR = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a reader without a cursor begins: before everything, after it, or ``last`` from it."""
+
+    last: int | None = None
+    now: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> "Start":
+        """Read ``start``, ``now`` or ``last:N``; raise InvalidRequest for anything else."""
+        if text == "start":
+            return cls()
+        if text == "now":
+            return cls(now=True)
+        found = _LAST.fullmatch(text)
+        if found is None or int(found[1]) > MAX_LAST:
+            raise InvalidRequest(f"from is start, now, or last:N with N up to {MAX_LAST}")
+        return cls(last=int(found[1]))
+
+    def position(self, extent: Extent) -> tuple[Cursor, bool]:
+        """Return where this is in a stream, and whether the stream's beginning is lost to it."""
+        if self.now:
+            return extent.head, False
+        if self.last is not None:
+            return extent.newest(self.last), False
+        return extent.start, extent.exists and extent.floor > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """What a request asks to read.
+
+    ``start`` is the default of the function that asks, ``during`` a context that is held open for
+    as long as the leg lasts.
+    """
+
+    streams: tuple[str, ...]
+    start: str = "start"
+    types: Types = None
+    during: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
+
+
+def requested_streams(names: list[str]) -> tuple[str, ...]:
+    """Return the stream names of a request, checked."""
+    return check_streams(stream_name(name) for name in names)
+
+
+def requested_types(request: Request) -> Types:
+    """Return the event types that the query names, None if it names none."""
+    names = [part for text in request.query_params.getlist("types") for part in text.split(",")]
+    types = frozenset(name for name in names if name)
+    if len(types) > MAX_TYPES:
+        raise InvalidRequest(f"name at most {MAX_TYPES} types")
+    return types or None
+
+
+def requested_cursor(request: Request, *parameters: str) -> str | None:
+    """Return the cursor text that the client carries, None if it has none.
+
+    The header beats the query: a native client that was opened with a query sends it, stale, for
+    ever, and the header beside it is fresh.
+    """
+    text = request.headers.get("last-event-id")
+    for parameter in parameters:
+        text = text or request.query_params.get(parameter)
+    if text and len(text) > _LONGEST_CURSOR:
+        raise InvalidCursor(f"a cursor has at most {_LONGEST_CURSOR} characters")
+    return text or None
+
+
+def parse_cursor(text: str | None, streams: tuple[str, ...]) -> dict[str, Cursor]:
+    """Return the cursor of each stream that ``text`` has one for; raise InvalidCursor."""
+    if text is None:
+        return {}
+    if len(streams) == 1:
+        return {streams[0]: Cursor.parse(text)}
+    return parse_vector(text, streams)
+
+
+async def serve_leg(
+    service: Service, subscription: Subscription, scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Answer a request for an event stream with one leg.
+
+    A reader that has everything of closed logs gets 204, after which native clients stay away
+    (WHATWG HTML §9.2.3). A store that is away gets 200 and an ``error`` event (RULES 18). Raises
+    the errors of permanent refusals, before the first byte.
+    """
+    request = Request(scope)
+    streams = subscription.streams
+    identity = await service.auth.identify(request)
+    for stream in streams:
+        identity.must_read(stream)
+    sent = requested_cursor(request, "lastEventId")
+    cursors = parse_cursor(sent, streams)
+    start = Start.parse(request.query_params.get("from", subscription.start))
+
+    feeds: list[Feed] = []
+    trimmed = False
+    try:
+        for stream in streams:
+            feed, lost = await _feed(service, stream, cursors.get(stream), start)
+            feeds.append(feed)
+            trimmed = trimmed or lost
+    except BaseException as error:
+        _release(service, feeds)
+        if not isinstance(error, Transient):
+            raise
+        await _send_trouble(service, streams, send)
+        return
+    if len(cursors) == len(streams) and all(feed.has_ended for feed in feeds):
+        _release(service, feeds)
+        await send({"type": "http.response.start", "status": 204, "headers": HEADERS[1:]})
+        await send({"type": "http.response.body"})
+        return
+
+    plan = LegPlan(
+        streams=streams,
+        position=position_text(feeds),
+        sent=sent,
+        trimmed=trimmed,
+        heartbeat_seconds=service.settings.heartbeat_seconds,
+        bounds=_bounds(service, identity),
+        policy=_policy(service),
+        chances=(random.random(), random.random()),
+    )
+    leg = Leg(plan, asyncio.get_running_loop().time())
+
+    def release(response: LegResponse) -> None:
+        service.connections.discard(response)
+        _release(service, feeds)
+
+    response = LegResponse(leg, Reader(leg, feeds, subscription.types), release)
+    service.connections.add(response)
+    try:
+        async with subscription.during():
+            await response.run(receive, send)
+    finally:
+        response.close()
+
+
+async def _feed(
+    service: Service, stream: str, cursor: Cursor | None, start: Start
+) -> tuple[Feed, bool]:
+    lost, extent = False, None
+    if cursor is None and not start.now:
+        # Asked of the store anew: the beginning of a log moves, and its tail does not watch that.
+        extent = await service.store.log.describe(stream)
+        cursor, lost = start.position(extent)
+    tail = service.tails.use(stream, extent)
+    try:
+        await tail.ready()
+    except BaseException:
+        service.tails.release(tail)
+        raise
+    return Feed(tail, tail.head if cursor is None else cursor), lost
+
+
+def _release(service: Service, feeds: list[Feed]) -> None:
+    for feed in feeds:
+        service.tails.release(feed.tail)
+
+
+def _bounds(service: Service, identity: Identity) -> Bounds:
+    settings = service.settings
+    expires = None
+    if identity.expires is not None:
+        expires = asyncio.get_running_loop().time() + identity.expires - time()
+    return Bounds(
+        max_seconds=settings.max_leg_seconds,
+        max_bytes=settings.max_leg_bytes,
+        idle_seconds=settings.idle_leg_seconds,
+        token_expires=expires,
+    )
+
+
+def _policy(service: Service) -> RetryPolicy:
+    return RetryPolicy(ordinary=service.settings.retry_ms)
+
+
+async def _send_trouble(service: Service, streams: tuple[str, ...], send: Send) -> None:
+    """Answer 200 with an ``error`` event: a 5xx would end a native client for good."""
+    now = asyncio.get_running_loop().time()
+    plan = LegPlan(streams, "", policy=_policy(service), chances=(0.0, random.random()))
+    body = Leg(plan, now).stop(Reason.TROUBLE, now)
+    await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+    await send({"type": "http.response.body", "body": body})

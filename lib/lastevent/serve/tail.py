@@ -1,0 +1,245 @@
+"""Tails: one per stream and process. A tail reads the log once for all its subscribers.
+
+It follows the log from its end, keeps the newest frames (window) and, whenever something changed,
+makes a pass over its live subscribers. A pass serves a few dozen of them between two turns of the
+event loop, so that the first do not wait for the last; and passes are spaced by a part of what the
+last one took, so that events which arrive meanwhile share one send.
+
+Correctness comes from ``read``; the wake-up only says when (promise 5).
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Iterator
+from itertools import islice
+from time import perf_counter
+from typing import Protocol
+
+from lastevent.core.cursor import Cursor
+from lastevent.core.errors import Transient
+from lastevent.core.extent import Extent
+from lastevent.serve.window import Run, Types, Window
+from lastevent.stores.base import Page, Store
+
+log = logging.getLogger("lastevent")
+
+PAGE_EVENTS = 1000
+SAFETY_SECONDS = 30.0
+"""A wake-up may be lost: the log is read after this long in any case."""
+
+LINGER_SECONDS = 30.0
+"""How long a tail that nobody uses stays: its subscribers may be between two legs."""
+
+PATIENCE_SECONDS = 3.0
+"""Trouble with the store for longer than this ends the legs; they come back later (RULES 18)."""
+
+READY_SECONDS = 10.0
+LONGEST_PAUSE = 5.0
+SLICE = 64
+SPACING = 0.2
+SHORTEST_SPACING = 0.001
+
+
+class Subscriber(Protocol):
+    """What a tail drives. Neither method blocks or raises."""
+
+    def advance(self) -> None:
+        """Send what is new."""
+        ...
+
+    def trouble(self) -> None:
+        """End the leg, since the store is away."""
+        ...
+
+
+class Tail:
+    """One stream's end, shared by the subscribers of this process. Belongs to one event loop."""
+
+    def __init__(self, stream: str, store: Store, extent: Extent | None) -> None:
+        self.stream = stream
+        self.closed = False
+        self._store = store
+        self._window = Window(Cursor.after(0))
+        self._ready = asyncio.Event()
+        self._failure: Exception | None = None
+        self._live: dict[Subscriber, None] = {}
+        self._pass: asyncio.Handle | None = None
+        self._pass_took = 0.0
+        self._dirty = False
+        self._task = asyncio.create_task(self._run(extent), name=f"tail of {stream}")
+
+    @property
+    def head(self) -> Cursor:
+        """The end of the log, as far as this process knows."""
+        return self._window.head
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it follows the log no more: that is closed, or could not be described."""
+        return self._task.done() or self.closed
+
+    async def ready(self) -> None:
+        """Wait until the log's end is known; raise Transient if it cannot be had."""
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await self._ready.wait()
+        except TimeoutError as error:
+            raise Transient("the store takes too long to answer") from error
+        if self._failure is not None:
+            raise self._failure
+
+    def run(self, position: Cursor, types: Types) -> Run | None:
+        """Return the frames after ``position``, perhaps none; None if the log must be read."""
+        return self._window.run(position, types)
+
+    async def read(self, position: Cursor | None) -> Page:
+        """Read the log after ``position``, for a subscriber that is not in the window."""
+        return await self._store.log.read(self.stream, position, PAGE_EVENTS)
+
+    def join(self, subscriber: Subscriber) -> None:
+        """Drive ``subscriber`` from now on."""
+        self._live[subscriber] = None
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """Drive ``subscriber`` no longer."""
+        self._live.pop(subscriber, None)
+
+    def stop(self) -> None:
+        """End it; subscribers are not told."""
+        self._task.cancel()
+        if self._pass is not None:
+            self._pass.cancel()
+
+    # The follower.
+
+    async def _run(self, extent: Extent | None) -> None:
+        try:
+            if extent is None:
+                extent = await self._store.log.describe(self.stream)
+            self._window = Window(extent.head)
+            self.closed = extent.closed
+            self._ready.set()
+            while not self.closed:
+                await self._follow()
+        except Exception as error:
+            if not isinstance(error, Transient):
+                log.exception("the tail of %s failed", self.stream)
+                error = Transient("the stream cannot be followed now")
+            self._failure = error
+            self._ready.set()
+            self._tell_trouble()
+
+    async def _follow(self) -> None:
+        """Read until the end, then wait; on trouble, try again with growing pauses."""
+        loop = asyncio.get_running_loop()
+        pause, trouble_since, told = 0.1, None, False
+        while True:
+            try:
+                page = await self._store.log.read(self.stream, self.head, PAGE_EVENTS)
+                self._take(page)
+                if self.closed:
+                    return
+                if page.at_end:
+                    await self._store.wakeup.wait({self.stream: self.head}, SAFETY_SECONDS)
+                pause, trouble_since, told = 0.1, None, False
+            except Transient as error:
+                trouble_since = trouble_since or loop.time()
+                if not told and loop.time() - trouble_since > PATIENCE_SECONDS:
+                    log.warning("the tail of %s has trouble: %s", self.stream, error)
+                    self._tell_trouble()
+                    told = True
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _take(self, page: Page) -> None:
+        if page.truncated:
+            # What the window holds does not join on to this. Subscribers find that their position
+            # is not in it any more, and hear from the log what they have lost.
+            self._window = Window(page.start)
+        if page.events:
+            self._window.extend(page.events, page.cursor)
+        self.closed = page.closed and page.at_end
+        if page.events or page.truncated or self.closed:
+            self._changed()
+
+    def _tell_trouble(self) -> None:
+        for subscriber in list(self._live):
+            subscriber.trouble()
+
+    # Passes over the live subscribers.
+
+    def _changed(self) -> None:
+        self._dirty = True
+        if self._pass is None and self._live:
+            self._schedule()
+
+    def _schedule(self) -> None:
+        loop = asyncio.get_running_loop()
+        delay = SPACING * self._pass_took
+        if delay < SHORTEST_SPACING:
+            self._pass = loop.call_soon(self._begin_pass)
+        else:
+            self._pass = loop.call_later(delay, self._begin_pass)
+
+    def _begin_pass(self) -> None:
+        self._dirty = False
+        self._serve(iter(list(self._live)), perf_counter())
+
+    def _serve(self, rest: Iterator[Subscriber], began: float) -> None:
+        served = 0
+        for subscriber in islice(rest, SLICE):
+            served += 1
+            if subscriber in self._live:
+                subscriber.advance()
+        if served == SLICE:
+            self._pass = asyncio.get_running_loop().call_soon(self._serve, rest, began)
+            return
+        self._pass = None
+        self._pass_took = perf_counter() - began
+        if self._dirty and self._live:
+            self._schedule()
+
+
+class Tails:
+    """The tails of one process, by stream. Belongs to one event loop."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._tails: dict[str, Tail] = {}
+        self._users: dict[Tail, int] = {}
+        self._lingering: dict[Tail, asyncio.TimerHandle] = {}
+
+    def use(self, stream: str, extent: Extent | None = None) -> Tail:
+        """Return the tail of ``stream``, begun if need be; to be given back by ``release``.
+
+        ``extent``: the stream's outline, if the caller has just read it.
+        """
+        tail = self._tails.get(stream)
+        if tail is None or tail.is_over:
+            tail = self._tails[stream] = Tail(stream, self._store, extent)
+        self._users[tail] = self._users.get(tail, 0) + 1
+        if (timer := self._lingering.pop(tail, None)) is not None:
+            timer.cancel()
+        return tail
+
+    def release(self, tail: Tail) -> None:
+        """Give back a tail; after the last user it stays a while, for those between two legs."""
+        self._users[tail] -= 1
+        if not self._users[tail]:
+            loop = asyncio.get_running_loop()
+            self._lingering[tail] = loop.call_later(LINGER_SECONDS, self._end, tail)
+
+    def _end(self, tail: Tail) -> None:
+        tail.stop()
+        self._lingering.pop(tail, None)
+        self._users.pop(tail, None)
+        if self._tails.get(tail.stream) is tail:
+            del self._tails[tail.stream]
+
+    def close(self) -> None:
+        """End all tails, at the end of the process."""
+        for timer in self._lingering.values():
+            timer.cancel()
+        for tail in list(self._users):
+            self._end(tail)

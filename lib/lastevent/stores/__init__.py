@@ -1,0 +1,1 @@
+"""Where streams live: four small Protocols (base), a table of URL schemes (url), and backends."""

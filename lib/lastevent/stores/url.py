@@ -1,0 +1,33 @@
+"""From a store's URL to the store: a table of schemes, each backend imported when first used."""
+
+from collections.abc import Callable
+from importlib import import_module
+from time import time
+from typing import cast
+from urllib.parse import urlsplit
+
+from lastevent.core.errors import ConfigError
+from lastevent.stores.base import Clock, RetentionRules, Store
+
+BACKENDS = {
+    "memory": "lastevent.stores.memory",
+    "sqlite": "lastevent.stores.sqlite",
+}
+"""Modules, each with ``open_url(url, retention, clock) -> Store``."""
+
+
+def open_store(
+    url: str, retention: RetentionRules = RetentionRules(), clock: Clock = time
+) -> Store:
+    """Return the store at ``url``; nothing is connected or created before its first use.
+
+    Raises ConfigError for a scheme that is not in the table, or a URL that its backend refuses.
+    """
+    scheme = urlsplit(url).scheme
+    if scheme not in BACKENDS:
+        known = ", ".join(f"{name}://" for name in BACKENDS)
+        raise ConfigError(f"the store's URL must begin with one of {known}")
+    opener = cast(
+        Callable[[str, RetentionRules, Clock], Store], import_module(BACKENDS[scheme]).open_url
+    )
+    return opener(url, retention, clock)
