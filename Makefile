@@ -38,7 +38,7 @@ $(INSTALLED): requirements/dev.txt pyproject.toml
 run: setup  ## the server on 127.0.0.1:8000 with a live preview (STORE=sqlite AS=uvicorn)
 	@$(BIN)/python infra/local/run.py --store $(STORE) --as $(AS)
 
-test: setup prerequisites  ## all tests
+test: prerequisites setup  ## all tests
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-fast: setup  ## the tests that need no browser and no foreign tool, in under two minutes

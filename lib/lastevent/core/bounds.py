@@ -36,9 +36,10 @@ class Bounds:
     Instants (``deadline``, ``token_expires``) are seconds on the clock that the leg is driven by;
     None means that there is none.
 
-    ``max_seconds``: the longest duration; each leg takes off up to ``spread`` of it by chance, so
-    that legs that began together do not end together. ``deadline``: when the platform cuts,
-    ``margin`` seconds before which the leg is over. ``idle_seconds``: ends a leg without events.
+    ``max_seconds``: the longest duration. ``deadline``: when the platform cuts, ``margin`` seconds
+    before which the leg is over. Of the shorter of the two each leg takes off up to ``spread`` by
+    chance, so that legs that began together do not end together. ``idle_seconds``: ends a leg
+    without events.
     """
 
     max_seconds: float = 55.0
@@ -50,9 +51,14 @@ class Bounds:
     token_expires: float | None = None
 
     def ends_at(self, now: float, chance: float) -> float:
-        """Return when a leg that begins ``now`` reaches its duration; ``chance`` is in [0, 1)."""
-        end = now + self.max_seconds * (1 - self.spread * chance)
-        return end if self.deadline is None else min(end, self.deadline - self.margin)
+        """Return when a leg that begins ``now`` reaches its duration; ``chance`` is in [0, 1).
+
+        Legs that a deadline ends are spread as well, always to before it.
+        """
+        longest = self.max_seconds
+        if self.deadline is not None:
+            longest = min(longest, self.deadline - self.margin - now)
+        return now + longest * (1 - self.spread * chance)
 
 
 @dataclass(frozen=True, slots=True)

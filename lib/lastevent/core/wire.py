@@ -70,13 +70,18 @@ class Decoder:
     """Bytes in, messages out, by the rules of WHATWG HTML §9.2.6.
 
     ``last_event_id`` and ``retry`` (ms, None until one came) hold what the stream has set so far;
-    blocks without data move ``last_event_id`` and dispatch nothing, as browsers do it. A message
-    that grows over ``max_bytes`` raises TooLarge: a stream without line ends must not fill memory.
+    blocks without data move ``last_event_id`` and dispatch nothing, as browsers do it. An id holds
+    on until the next, also from one response to the next one's decoder (again as browsers do it,
+    though the standard begins each response without one).
+
+    ``max_bytes`` limits a line, and the data lines of one message together: a stream without line
+    ends, or without blank lines, must not fill memory.
     """
 
     __slots__ = (
         "_after_cr",
         "_data",
+        "_data_bytes",
         "_fragments",
         "_id",
         "_max_bytes",
@@ -94,63 +99,72 @@ class Decoder:
         self._id = last_event_id
         self._type = ""
         self._data: list[str] = []
+        self._data_bytes = 0
         # Pieces of a line whose end has not come: joined once, when it has. Adding to one buffer
         # instead would copy it again for every piece.
         self._fragments: list[bytes] = []
-        self._size = 0
+        self._size = 0  # of the data lines held, and of the line that is being read
         self._after_cr = False
         self._started = False
 
     def feed(self, chunk: bytes) -> list[Message]:
-        """Take in ``chunk`` and return the messages that it completes, in order."""
+        """Take in ``chunk`` and return the messages that it completes, in order.
+
+        Raises TooLarge for a message over the limit, from then on at every call. The messages
+        before it are returned first, since ``last_event_id`` says that the reader has them.
+        """
+        messages: list[Message] = []
+        if self._size <= self._max_bytes:
+            self._take(chunk, messages)
+        if self._size > self._max_bytes and not messages:
+            raise TooLarge(f"a message of the event stream is over {self._max_bytes} bytes")
+        return messages
+
+    def _take(self, chunk: bytes, messages: list[Message]) -> None:
         if self._after_cr and chunk:
             self._after_cr = False
-            if chunk.startswith(b"\n"):
-                chunk = chunk[1:]
+            chunk = chunk.removeprefix(b"\n")
         if not chunk:
-            return []
-        self._size += len(chunk)
-        if b"\n" not in chunk and b"\r" not in chunk:
-            self._fragments.append(chunk)
-            self._check_size()
-            return []
+            return
         self._fragments.append(chunk)
+        if b"\n" not in chunk and b"\r" not in chunk:
+            self._size += len(chunk)
+            return
         *lines, rest = _LINE_END_BYTES.split(b"".join(self._fragments))
         self._fragments = [rest] if rest else []
         self._after_cr = chunk.endswith(b"\r")
         if not self._started:
             self._started = True
             lines[0] = lines[0].removeprefix(_BOM)
-        messages: list[Message] = []
         for line in lines:
+            self._size = self._data_bytes + len(line)
+            if self._size > self._max_bytes:
+                return
             if line:
                 self._field(line)
             else:
                 self._dispatch(messages)
-        self._size = len(rest) + sum(map(len, self._data))
-        self._check_size()
-        return messages
-
-    def _check_size(self) -> None:
-        if self._size > self._max_bytes:
-            raise TooLarge(f"a message of the event stream is over {self._max_bytes} bytes")
+        self._size = self._data_bytes + len(rest)
 
     def _field(self, line: bytes) -> None:
         name, _, value = line.decode("utf-8", "replace").partition(":")
         value = value.removeprefix(" ")
         if name == "data":
             self._data.append(value)
+            self._data_bytes += len(line) + 1  # with its end, so that empty lines count
         elif name == "event":
             self._type = value
         elif name == "id":
             if "\0" not in value:
                 self._id = value
         elif name == "retry" and value.isascii() and value.isdigit():
-            self.retry = int(value) if len(value) < 10 else _LONGEST_RETRY
+            digits = value.lstrip("0") or "0"
+            self.retry = int(digits) if len(digits) < 10 else _LONGEST_RETRY
 
     def _dispatch(self, messages: list[Message]) -> None:
         self.last_event_id = self._id
         if self._data:
             messages.append(Message(self._id, self._type or MESSAGE, "\n".join(self._data)))
             self._data = []
+            self._data_bytes = 0
         self._type = ""

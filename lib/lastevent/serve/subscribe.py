@@ -126,6 +126,10 @@ async def serve_leg(
     cursors = parse_cursor(sent, streams)
     start = Start.parse(request.query_params.get("from", subscription.start))
 
+    if scope["method"] == "HEAD":
+        await _send_whole(send, 200, b"")
+        return
+
     feeds: list[Feed] = []
     trimmed = False
     try:
@@ -137,12 +141,11 @@ async def serve_leg(
         _release(service, feeds)
         if not isinstance(error, Transient):
             raise
-        await _send_trouble(service, streams, send)
+        await _send_whole(send, 200, _trouble(service, streams))
         return
     if len(cursors) == len(streams) and all(feed.has_ended for feed in feeds):
         _release(service, feeds)
-        await send({"type": "http.response.start", "status": 204, "headers": HEADERS[1:]})
-        await send({"type": "http.response.body"})
+        await _send_whole(send, 204, b"")
         return
 
     plan = LegPlan(
@@ -209,10 +212,14 @@ def _policy(service: Service) -> RetryPolicy:
     return RetryPolicy(ordinary=service.settings.retry_ms)
 
 
-async def _send_trouble(service: Service, streams: tuple[str, ...], send: Send) -> None:
-    """Answer 200 with an ``error`` event: a 5xx would end a native client for good."""
+def _trouble(service: Service, streams: tuple[str, ...]) -> bytes:
+    """Return a leg of nothing but ``error``: a 5xx would end a native client for good."""
     now = asyncio.get_running_loop().time()
     plan = LegPlan(streams, "", policy=_policy(service), chances=(0.0, random.random()))
-    body = Leg(plan, now).stop(Reason.TROUBLE, now)
-    await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+    return Leg(plan, now).stop(Reason.TROUBLE, now)
+
+
+async def _send_whole(send: Send, status: int, body: bytes) -> None:
+    headers = HEADERS if status == 200 else HEADERS[1:]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

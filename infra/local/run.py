@@ -1,0 +1,142 @@
+"""What `make run` runs: the server on loopback, and a preview whose log can be watched.
+
+    python infra/local/run.py --store sqlite --as uvicorn [--port 8000]
+
+The preview is a real process that looks through this checkout (examples/preview.py). Legs are short
+here, so that planned ends happen while one looks on.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+STORES = {"sqlite": "sqlite:///.lastevent/lastevent.db"}
+PLATFORMS = ("uvicorn",)
+PREVIEW = "checkout"
+START_SECONDS = 20.0
+STOP_SECONDS = 15.0
+LEG_SECONDS = "20"
+
+
+def main() -> int:
+    """Start the server and the preview; return when the server has ended."""
+    arguments = _arguments()
+    url = f"http://127.0.0.1:{arguments.port}"
+    if _is_taken(arguments.port):
+        print(f"Port {arguments.port} is taken: end what runs there, or make run PORT=8001")
+        return 1
+    server = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "lastevent.cli", "serve"),
+            *("--host", "127.0.0.1", "--port", str(arguments.port)),
+            *("--store", STORES[arguments.store]),
+        ],
+        cwd=ROOT,
+        env=_environment(),
+    )
+    try:
+        if not _is_up(url, server):
+            print("The server did not start; what it said is above.")
+            return 1
+        preview = _start_preview(url)
+        print(_welcome(url, preview), flush=True)
+        return server.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        _stop(server)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--store", choices=STORES, default="sqlite")
+    parser.add_argument("--as", choices=PLATFORMS, default="uvicorn", dest="platform")
+    parser.add_argument("--port", type=int, default=8000)
+    return parser.parse_args()
+
+
+def _environment() -> dict[str, str]:
+    """Return the server's environment; what the user has set counts before what is set here."""
+    own = {
+        "LASTEVENT_MAX_LEG_SECONDS": LEG_SECONDS,
+        "LASTEVENT_PREVIEW_COMMANDS": f"{PREVIEW}={sys.executable} examples/preview.py",
+    }
+    return own | os.environ
+
+
+def _is_taken(port: int) -> bool:
+    with contextlib.closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
+
+
+def _is_up(url: str, server: "subprocess.Popen[bytes]") -> bool:
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until and server.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{url}/api/health", timeout=2):
+                return True
+        except OSError:
+            time.sleep(0.1)
+    return False
+
+
+def _start_preview(url: str) -> str | None:
+    """Start the preview; return the path of the page that follows its log."""
+    request = urllib.request.Request(
+        f"{url}/api/previews",
+        json.dumps({"name": PREVIEW}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return str(json.load(answer)["url"])
+    except urllib.error.HTTPError as error:
+        print(f"The preview did not start: {error.read().decode()}")
+        return None
+
+
+def _welcome(url: str, preview: str | None) -> str:
+    lines = [
+        "",
+        "  Lastevent runs. Stop it with Ctrl-C.",
+        "",
+        f"    a live log           {url}{preview or '/previews'}",
+        f"    all pages            {url}/",
+        f"    follow a stream      curl -N {url}/api/streams/hello",
+        f"    publish to it        curl {url}/api/streams/hello "
+        """-d '{"type":"note","data":{"n":1}}'""",
+        "",
+        f"  Every {LEG_SECONDS} s or less a response ends as planned, and the page comes back for",
+        "  the rest. Stop the server and start it again: the log is still there, every line once.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _stop(server: "subprocess.Popen[bytes]") -> None:
+    if server.poll() is None:
+        server.send_signal(signal.SIGTERM)
+    try:
+        server.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        server.kill()
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""What an import brings along: nothing where it is not needed, no thread, no error.
+
+Each import happens in a fresh interpreter, since one's own has everything loaded already.
+"""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.project.tree import ROOT, code_files, module_name
+
+HEAVY = frozenset({"boto3", "botocore", "upstash_redis", "httpx", "playwright"})
+
+REPORT = """
+import importlib, json, sys, threading
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+print(json.dumps({"modules": sorted(sys.modules), "threads": threading.active_count()}))
+"""
+
+
+def loaded_by(*modules: str) -> set[str]:
+    """The modules that are loaded once `modules` are.
+
+    Warnings are errors, no thread may have been started, and the environment is empty, since an
+    import needs no setting.
+    """
+    run = subprocess.run(
+        [sys.executable, "-I", "-W", "error", "-c", REPORT, *modules],
+        cwd=ROOT,
+        env={},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert run.returncode == 0, run.stderr
+    report = json.loads(run.stdout)
+    assert report["threads"] == 1
+    return set(report["modules"])
+
+
+# A __main__ runs the program when imported.
+MODULES = [module_name(path) for path in code_files() if path.stem != "__main__"]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_imports_by_itself(module: str) -> None:
+    assert module in loaded_by(module)
+
+
+def test_the_subscribe_path_loads_nothing_heavy() -> None:
+    loaded = loaded_by("functions.app", "functions.streams")
+    assert loaded & HEAVY == set()
+
+
+def test_the_application_alone_loads_no_validation() -> None:
+    assert "pydantic" not in loaded_by("functions.app")
+
+
+def test_a_heavy_import_would_be_seen() -> None:
+    assert {"httpx", "pydantic"} <= loaded_by("httpx", "pydantic")
