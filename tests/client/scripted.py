@@ -1,7 +1,7 @@
-"""An HTTP server that answers each request by the next step of a script: to the byte, and to the cut.
+"""An HTTP server that answers each request by the next step of a script, to the byte and the cut.
 
-Steps are made by leg, refuse, answer and held; a request beyond the script is answered with 204 and
-counted like the others, so that a test which looks at ``requests`` sees it.
+A request beyond the script is answered with 204 and counted like the others, so that a test which
+looks at ``requests`` sees it.
 """
 
 import asyncio

@@ -1,52 +1,14 @@
-"""What a leg says and when: the rules of its module, and RULES 1, 2, 20 and 21."""
+"""What a leg says, under which id, and when it tells its position: RULES 1, 2 and 20."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 
-from lastevent.core.bounds import Bounds, Reason, RetryPolicy
-from lastevent.core.cursor import Cursor
-from lastevent.core.event import Event
-from lastevent.core.leg import CHECKPOINT_EVENTS, CHECKPOINT_SECONDS, Leg, LegPlan
-from lastevent.core.wire import Decoder, encode
-from tests.core.said import Said, blocks, retries, states
-
-NOW = 100.0
-HEARTBEAT = 15.0
-FOREVER = Bounds(max_seconds=1e6, spread=0)
-POLICY = RetryPolicy(ordinary=1500, flowing=(40, 60), idle=(200, 400), trouble=(1000, 3000))
-
-
-def at(sequence: int) -> str:
-    return str(Cursor(7, sequence, 9))
-
-
-def frame(sequence: int, data: str = "x") -> bytes:
-    return encode(Event(at(sequence), "note", data, 0))
-
-
-def leg(
-    *,
-    position: int = 10,
-    sent: str | None = None,
-    trimmed: bool = False,
-    streams: tuple[str, ...] = ("s",),
-    bounds: Bounds = FOREVER,
-    chances: tuple[float, float] = (0.0, 0.0),
-) -> Leg:
-    plan = LegPlan(
-        streams=streams,
-        position=at(position),
-        sent=sent,
-        trimmed=trimmed,
-        heartbeat_seconds=HEARTBEAT,
-        bounds=bounds,
-        policy=POLICY,
-        chances=chances,
-    )
-    return Leg(plan, NOW)
-
+from lastevent.core.bounds import Bounds, Reason
+from lastevent.core.leg import CHECKPOINT_EVENTS, CHECKPOINT_SECONDS, Leg
+from lastevent.core.wire import Decoder
+from tests.core.legs import HEARTBEAT, NOW, Said, at, blocks, frame, leg, states
 
 # How a leg opens.
 
@@ -93,7 +55,7 @@ def test_a_new_reader_has_a_cursor_from_the_first_block_on() -> None:
 
 
 def test_opening_does_not_move_a_cursor_past_a_reset_that_may_never_be_read() -> None:
-    """RULES 1: cut between ``open`` and ``reset``, the client must come back with its old cursor."""
+    """RULES 1: a client that is cut before ``reset`` must come back with its old cursor."""
     stale = leg(position=10, sent=at(3))
     decoder = Decoder(last_event_id=at(3))
     decoder.feed(stale.open(NOW))
@@ -259,118 +221,3 @@ def test_whatever_tells_the_position_is_a_checkpoint(clear: Step) -> None:
     it.events(b"", at(11), CHECKPOINT_EVENTS - 1, NOW)
     clear(it)
     assert it.events(b"", at(30), CHECKPOINT_EVENTS - 1, NOW) == b""
-
-
-# Why and how it stops.
-
-BOUNDS = [
-    (Bounds(max_seconds=60, spread=0), 60.0, Reason.DURATION),
-    (Bounds(max_seconds=60, spread=0, deadline=NOW + 50, margin=2), 48.0, Reason.DURATION),
-    (Bounds(max_seconds=60, spread=0, idle_seconds=8), 8.0, Reason.IDLE),
-    (Bounds(max_seconds=60, spread=0, token_expires=NOW + 9), 9.0, Reason.DENIED),
-    (Bounds(max_seconds=9, spread=0, token_expires=NOW + 9), 9.0, Reason.DENIED),
-    (Bounds(max_seconds=9, spread=0, idle_seconds=9), 9.0, Reason.DURATION),
-]
-
-
-@pytest.mark.parametrize(("bounds", "seconds", "reason"), BOUNDS)
-def test_each_bound_ends_the_leg_at_its_time(
-    bounds: Bounds, seconds: float, reason: Reason
-) -> None:
-    it = leg(bounds=bounds)
-    before, beats = it.wake_at, 0
-    while before < NOW + seconds:
-        beats += states(it.tick(before, 0)).count("heartbeat")
-        assert it.stopped is None
-        before = it.wake_at
-    assert beats == (seconds - 0.01) // HEARTBEAT
-    assert it.wake_at == NOW + seconds
-    assert states(it.tick(it.wake_at, 0)) == [reason.state]
-    assert it.stopped is reason
-
-
-def test_a_clock_that_jumped_ends_the_leg_instead_of_beating() -> None:
-    it = leg(bounds=Bounds(max_seconds=60, spread=0))
-    assert states(it.tick(NOW + 1000, 0)) == ["rotate"]
-
-
-@pytest.mark.parametrize("happens", [two_events, lost], ids=["events", "reset"])
-def test_what_happens_keeps_an_idle_leg_alive(happens: Step) -> None:
-    it = leg(bounds=Bounds(idle_seconds=5))
-    happens(it)  # one second in
-    assert it.tick(NOW + 5.5, 0) == b""
-    assert it.wake_at == NOW + 6
-    it.tick(NOW + 6, 0)
-    assert it.stopped is Reason.IDLE
-
-
-def test_events_that_nobody_wants_do_not() -> None:
-    it = leg(bounds=Bounds(idle_seconds=5))
-    it.events(b"", at(11), 1, NOW + 4)
-    it.tick(NOW + 5, 0)
-    assert it.stopped is Reason.IDLE
-
-
-def test_the_longest_that_a_leg_may_last() -> None:
-    assert leg(bounds=Bounds(max_seconds=60, spread=0)).ends_at == NOW + 60
-    expiring = Bounds(max_seconds=60, spread=0, token_expires=NOW + 9)
-    assert leg(bounds=expiring).ends_at == NOW + 9
-
-
-def test_chance_spreads_the_ends() -> None:
-    bounds = Bounds(max_seconds=100, spread=0.2)
-    assert leg(bounds=bounds, chances=(0.5, 0.0)).ends_at == NOW + 90
-
-
-def test_bytes_end_the_leg_once_they_are_sent() -> None:
-    it = leg(bounds=Bounds(max_bytes=1000))
-    sent = len(it.open(NOW))
-    data = frame(11, "x" * (1000 - sent - len(frame(11, ""))))
-    last = frame(12)
-    assert it.events(data[:-1], at(11), 0, NOW) == data[:-1]
-    assert it.stopped is None
-    raw = it.events(last, at(12), 0, NOW)
-    assert raw.startswith(last)
-    assert [(one.state, one.id) for one in blocks(raw)] == [("note", at(12)), ("rotate", at(12))]
-    assert it.stopped is Reason.BYTES
-
-
-def test_what_the_leg_says_itself_counts_too() -> None:
-    it = leg(bounds=Bounds(max_bytes=1000))
-    beats = 0
-    while it.events(b"", at(11), 0, NOW) == b"":
-        beats += len(it.tick(it.wake_at, 0))
-        assert beats < 1000
-    assert beats > 500
-
-
-# Pauses on purpose (RULES 21).
-
-QUIET = 20.0
-PAUSES = [
-    (Reason.DURATION, 1.0, 50),
-    (Reason.BYTES, 1.0, 50),
-    (Reason.DURATION, QUIET, 300),
-    (Reason.IDLE, QUIET, 300),
-    (Reason.SHUTDOWN, 1.0, 2000),
-    (Reason.TROUBLE, 1.0, 2000),
-]
-
-
-@pytest.mark.parametrize(("reason", "quiet", "pause"), PAUSES)
-def test_an_end_says_when_to_come_back_to_both_kinds_of_clients(
-    reason: Reason, quiet: float, pause: int
-) -> None:
-    it = leg(chances=(0.0, 0.5))
-    two_events(it)
-    raw = it.stop(reason, NOW + 1 + quiet)
-    assert blocks(raw)[0].fields == {"state": reason.state, "retry_ms": pause}
-    assert retries(raw) == [pause]
-    assert raw.startswith(b"retry: ")  # before the event on which a client may already leave
-
-
-@pytest.mark.parametrize("reason", [Reason.ENDED, Reason.DENIED])
-def test_whoever_is_not_to_come_back_is_told_no_time(reason: Reason) -> None:
-    raw = leg().stop(reason, NOW)
-    assert blocks(raw)[0].fields == {"state": reason.state}
-    assert retries(raw) == []

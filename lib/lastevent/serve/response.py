@@ -27,7 +27,7 @@ from lastevent.serve.window import RUN_BYTES
 log = logging.getLogger("lastevent")
 
 GRACE_SECONDS = 2.0
-"""How long after its end a leg may hang in a send to a client that does not read."""
+"""How long beyond its end a leg may hang in a send to a client that does not read."""
 
 LOOK_SECONDS = 1.0
 """How often the timer looks at a connection that a catch-up task owns."""
@@ -56,6 +56,7 @@ class LegResponse:
         self._owner: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._planned: Reason | None = None
+        self._abort_at = leg.ends_at + GRACE_SECONDS
         self._aborted = False
         self._over = False
 
@@ -102,6 +103,8 @@ class LegResponse:
         """End the leg for ``reason``, as soon as its owner can."""
         if self._owner is not None:
             self._planned = reason
+            self._abort_at = min(self._abort_at, self._loop.time() + GRACE_SECONDS)
+            self._arm()
         elif not self._over:
             self._emit(self._leg.stop(reason, self._loop.time()))
 
@@ -109,8 +112,8 @@ class LegResponse:
         now = self._loop.time()
         if self._owner is not None:
             # The owner looks at the clock itself, between sends. One that hangs in a send beyond
-            # the leg's end is given up: a client that does not read cannot be told anything.
-            if now >= self._leg.ends_at + GRACE_SECONDS and self._request is not None:
+            # the end is given up: a client that does not read cannot be told anything.
+            if now >= self._abort_at and self._request is not None:
                 self._aborted = True
                 self._request.cancel()
                 return
@@ -120,9 +123,11 @@ class LegResponse:
             self._arm()
 
     def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         now = self._loop.time()
         owned = self._owner is not None
-        wake = now + LOOK_SECONDS if owned else self._leg.wake_at
+        wake = min(now + LOOK_SECONDS, self._abort_at) if owned else self._leg.wake_at
         self._timer = self._loop.call_at(max(wake, now), self._on_timer)
 
     # Sending.

@@ -1,10 +1,19 @@
-"""What bytes of a leg say, as a client reads it."""
+"""A leg to test, and what its bytes say as a client reads them."""
 
 import json
 from dataclasses import dataclass
 from typing import Any
 
-from lastevent.core.wire import Decoder
+from lastevent.core.bounds import Bounds, RetryPolicy
+from lastevent.core.cursor import Cursor
+from lastevent.core.event import Event
+from lastevent.core.leg import Leg, LegPlan
+from lastevent.core.wire import Decoder, encode
+
+NOW = 100.0
+HEARTBEAT = 15.0
+FOREVER = Bounds(max_seconds=1e6, spread=0)
+POLICY = RetryPolicy(ordinary=1500, flowing=(40, 60), idle=(200, 400), trouble=(1000, 3000))
 
 
 @dataclass(frozen=True)
@@ -47,3 +56,33 @@ def retries(raw: bytes) -> list[int]:
         for line in raw.splitlines()
         if line.startswith(b"retry: ")
     ]
+
+
+def at(sequence: int) -> str:
+    return str(Cursor(7, sequence, 9))
+
+
+def frame(sequence: int, data: str = "x", type: str = "note") -> bytes:
+    return encode(Event(at(sequence), type, data, 0))
+
+
+def leg(
+    *,
+    position: int = 10,
+    sent: str | None = None,
+    trimmed: bool = False,
+    streams: tuple[str, ...] = ("s",),
+    bounds: Bounds = FOREVER,
+    chances: tuple[float, float] = (0.0, 0.0),
+) -> Leg:
+    plan = LegPlan(
+        streams=streams,
+        position=at(position),
+        sent=sent,
+        trimmed=trimmed,
+        heartbeat_seconds=HEARTBEAT,
+        bounds=bounds,
+        policy=POLICY,
+        chances=chances,
+    )
+    return Leg(plan, NOW)

@@ -1,0 +1,253 @@
+/**
+ * What a client makes of a stream's messages, as decisions without IO. The Python client's
+ * follower decides the same.
+ *
+ * A follower outlives the legs: it keeps the position, passes on what is new, and says after each
+ * leg how long to stay away.
+ *
+ *     begin ──► take, take, … ──► over, or cut ──► pause ──► begin
+ *
+ * How a leg counts:
+ *
+ *     ended in rotate           no failure; the count of failures is back to zero
+ *     moved the position        likewise, and whatever ended it is the first failure after that
+ *     heard heartbeats only     counts neither way
+ *     ended in error            a failure
+ *     brought nothing at all    a failure
+ *
+ * All times are in ms.
+ */
+
+import { Position } from "./position.js";
+
+/**
+ * One message as it came over the wire. `id` is the message's own, undefined if it has none.
+ *
+ * @typedef {{ id: string | undefined, type: string, data: string }} Message
+ */
+
+/**
+ * What a leg says as it opens. `trimmed`: the stream's beginning was gone when we came without a
+ * cursor; all of it in `fields`.
+ *
+ * @typedef {{ trimmed: boolean, fields: Record<string, unknown> }} Opening
+ */
+
+/**
+ * Events are lost: those after `from` (null: from the stream's beginning on) up to `to`.
+ *
+ * @typedef {{ from: string | null, to: string }} Reset
+ */
+
+const ENDS = new Set(["rotate", "end", "denied", "error"]);
+const FIRST_PAUSE = 1000;
+const LONGEST_PAUSE = 30_000;
+/** What a server may ask for at most; what it says beyond is cut to this. */
+const LONGEST_WISH = 3_600_000;
+/** The pause after a planned end that names none. */
+const ORDINARY_RETRY = 1000;
+const EMPTY_LEGS = 3;
+const EMPTY_LEG = 1000;
+
+/** One event of the stream. */
+export class StreamEvent {
+  /**
+   * @param {string} id
+   * @param {string} type
+   * @param {string} data
+   */
+  constructor(id, type, data) {
+    this.id = id;
+    this.type = type;
+    this.data = data;
+  }
+
+  /** `data` read as JSON; throws a SyntaxError if it is none. @returns {any} */
+  json() {
+    return JSON.parse(this.data);
+  }
+}
+
+/**
+ * How long to stay away after `failures` in a row: doubling from 1 s to 30 s, and drawn from zero
+ * on, so that clients that were cut together do not return together.
+ *
+ * @param {number} failures
+ * @param {number} chance in [0, 1)
+ */
+export function backOff(failures, chance) {
+  const doublings = Math.min(Math.max(failures, 1) - 1, 32);
+  return chance * Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** doublings);
+}
+
+export class Follower {
+  /** How the present leg said that it is over; null if it did not. @type {string | null} */
+  over = null;
+  /** Failures in a row. */
+  failures = 0;
+  /** Events that came although they had come before. */
+  repeated = 0;
+  /** The server's heartbeat, as far as it is known. */
+  heartbeat;
+  position;
+  #ordinaryHeartbeat;
+  #attempts;
+  #began = 0;
+  #moved = false;
+  #heard = false;
+  #retry = ORDINARY_RETRY;
+  #emptyLegs = 0;
+
+  /**
+   * @param {string | null} cursor
+   * @param {number} heartbeat
+   * @param {number} attempts
+   */
+  constructor(cursor, heartbeat, attempts) {
+    this.position = new Position(cursor);
+    this.heartbeat = this.#ordinaryHeartbeat = heartbeat;
+    this.#attempts = attempts;
+  }
+
+  /** Begin a leg. @param {number} now */
+  begin(now) {
+    this.#began = now;
+    this.heartbeat = this.#ordinaryHeartbeat;
+    this.over = null;
+    this.#moved = this.#heard = false;
+    this.#retry = ORDINARY_RETRY;
+  }
+
+  /** Whether this leg has shown that the connection works, beyond having been accepted. */
+  get hasProven() {
+    return this.#moved || this.#heard || this.over === "rotate";
+  }
+
+  /**
+   * Take a message in; return what the caller must hear of it, null for nothing. The position has
+   * moved when this returns. Messages after one that set `over` belong to nobody.
+   *
+   * @param {Message} message
+   * @returns {{ event: StreamEvent } | { opening: Opening } | { reset: Reset } | null}
+   */
+  take(message) {
+    if (message.type === "heartbeat") {
+      this.#heard = true;
+      return null;
+    }
+    if (message.type === "stream") return this.#control(message);
+    const id = message.id;
+    if (id) {
+      // Of a foreign id only this can be told: the one that this leg was resumed from may come
+      // again, before any other.
+      const behind =
+        this.position.isAheadOf(id) ?? (!this.#moved && id === this.position.text);
+      if (behind) {
+        this.repeated += 1;
+        return null;
+      }
+      this.position.move(id);
+    }
+    this.#moved = true;
+    return { event: new StreamEvent(id ?? "", message.type, message.data) };
+  }
+
+  /** @param {Message} message */
+  #control(message) {
+    const fields = object(message.data);
+    const state = fields["state"];
+    if (state === "reset") return this.#reset(message, fields);
+    if (state === "open") return this.#open(message, fields);
+    if (message.id && !this.position.isAheadOf(message.id)) {
+      this.#moved ||= message.id !== this.position.text;
+      this.position.move(message.id);
+    }
+    if (typeof state === "string" && ENDS.has(state)) {
+      this.over = state;
+      this.#retry = Math.min(duration(fields["retry_ms"]) ?? ORDINARY_RETRY, LONGEST_WISH);
+    }
+    return null;
+  }
+
+  /**
+   * @param {Message} message
+   * @param {Record<string, unknown>} fields
+   */
+  #open(message, fields) {
+    // Its id repeats ours. Any other must not count: it might lie beyond a reset that we have not
+    // read yet.
+    if (this.position.text === null && message.id) this.position.move(message.id);
+    const heartbeat = duration(fields["heartbeat"]);
+    if (heartbeat) this.heartbeat = Math.min(heartbeat * 1000, LONGEST_WISH);
+    return { opening: { trimmed: fields["trimmed"] === true, fields } };
+  }
+
+  /**
+   * Go where the server goes on, which may lie before our position.
+   *
+   * @param {Message} message
+   * @param {Record<string, unknown>} fields
+   */
+  #reset(message, fields) {
+    const from = String(fields["from"] ?? this.position.text ?? "");
+    const to = message.id || String(fields["to"] ?? "");
+    if (to) this.position.move(to);
+    this.#moved = true;
+    return { reset: { from, to } };
+  }
+
+  /**
+   * How long to stay away after this leg; null when it was one failure too many.
+   *
+   * @param {number} now
+   * @param {number} chance in [0, 1)
+   * @param {number} [atLeast] what a refusal asked for (`Retry-After`)
+   * @returns {number | null}
+   */
+  pause(now, chance, atLeast = 0) {
+    if (this.#moved) this.failures = 0;
+    if (this.over === "rotate") {
+      this.failures = 0;
+      return this.#planned(now);
+    }
+    this.#emptyLegs = 0;
+    const trouble = this.over === "error";
+    if (trouble) atLeast = Math.max(atLeast, this.#retry);
+    if (trouble || this.#moved || !this.#heard) this.failures += 1;
+    if (this.failures > this.#attempts) return null;
+    return Math.max(Math.min(atLeast, LONGEST_WISH), backOff(this.failures, chance));
+  }
+
+  /**
+   * To the letter, but for a server that turns everybody round at its door: three planned ends in
+   * a row within a second each, and nothing read, cost at least a second from then on.
+   *
+   * @param {number} now
+   */
+  #planned(now) {
+    const empty = !this.#moved && now - this.#began < EMPTY_LEG;
+    this.#emptyLegs = empty ? this.#emptyLegs + 1 : 0;
+    return this.#emptyLegs < EMPTY_LEGS ? this.#retry : Math.max(this.#retry, EMPTY_LEG);
+  }
+}
+
+/**
+ * @param {string} text
+ * @returns {Record<string, unknown>} what the JSON object `text` holds; nothing for any other text
+ */
+function object(text) {
+  try {
+    const value = JSON.parse(text);
+    return value !== null && typeof value === "object" ? value : {};
+  } catch {
+    return {};
+  }
+}
+
+/**
+ * @param {unknown} value
+ * @returns {number | null} a number that can be waited for, null for anything else
+ */
+function duration(value) {
+  return typeof value === "number" && value >= 0 && value < 1e12 ? value : null;
+}

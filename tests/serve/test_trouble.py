@@ -1,0 +1,231 @@
+"""Bad days: a store that is away, a client that does not read, a process that goes."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lastevent.core.cursor import Cursor
+from lastevent.core.errors import StoreUnavailable
+from lastevent.core.event import NewEvent
+from lastevent.core.extent import Extent
+from lastevent.serve import response, tail
+from lastevent.stores.base import Appended, Page, Store
+from tests.serve.running import Running, Serve, gone, state
+
+
+class Breakable:
+    """A store's log and wake-up with a switch."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.reads = 0
+
+    def __call__(self, store: Store) -> Store:
+        self._store = store
+        return replace(store, log=self, wakeup=self)
+
+    def _look(self) -> None:
+        if self.away:
+            raise StoreUnavailable("the store is away")
+
+    async def append(self, stream: str, events: Sequence[NewEvent], **how: Any) -> Appended:
+        self._look()
+        return await self._store.log.append(stream, events, **how)
+
+    async def read(self, stream: str, after: Cursor | None, limit: int = 500) -> Page:
+        self._look()
+        self.reads += 1
+        return await self._store.log.read(stream, after, limit)
+
+    async def describe(self, stream: str) -> Extent:
+        self._look()
+        return await self._store.log.describe(stream)
+
+    async def delete(self, stream: str) -> bool:
+        self._look()
+        return await self._store.log.delete(stream)
+
+    async def wait(self, cursors: Mapping[str, Cursor], timeout: float) -> frozenset[str]:
+        self._look()
+        return await self._store.wakeup.wait(cursors, timeout)
+
+
+async def test_an_event_stream_survives_a_store_that_is_away(serve: Serve) -> None:
+    """RULES 18: never a 5xx, which would end a native client for good."""
+    switch = Breakable()
+    server = await serve(switch)
+    ids = await server.publish("s", 1, 2)
+    switch.away = True
+    async with server.leg("s", Last_Event_ID=ids[0]) as leg:
+        assert leg.answer.status_code == 200
+        (message,) = await leg.until("error")
+        assert state(message)["retry_ms"] == leg.decoder.retry
+        assert leg.decoder.retry is not None
+        assert leg.decoder.retry >= 1000
+        assert message.id == "", "the client keeps the cursor it has"
+        assert await leg.next() is None
+    switch.away = False
+    async with server.leg("s", Last_Event_ID=ids[0]) as leg:
+        assert [m.id for m in (await leg.until("live"))[1:-1]] == ids[1:]
+
+
+async def test_publishers_and_json_get_503(serve: Serve) -> None:
+    switch = Breakable()
+    server = await serve(switch)
+    switch.away = True
+    for answer in [
+        await server.client.post("/api/streams/s", json={"data": 1}),
+        await server.client.get("/api/streams/s", headers={"Accept": "application/json"}),
+        await server.client.delete("/api/streams/s"),
+    ]:
+        assert answer.status_code == 503
+        assert int(answer.headers["retry-after"]) >= 1
+        assert answer.json()["title"] == "Store unavailable"
+    health = await server.client.get("/api/health")
+    assert health.status_code == 503
+    assert health.json()["store"] == "sqlite"
+
+
+async def test_live_readers_ride_out_a_short_absence(serve: Serve) -> None:
+    switch = Breakable()
+    server = await serve(switch)
+    await server.publish("s", 1)
+    async with server.leg("s") as leg:
+        await leg.until("live")
+        switch.away = True
+        await asyncio.sleep(0.5)
+        switch.away = False
+        ids = await server.publish("s", 2)
+        assert [m.id for m in await leg.notes(1)] == ids
+
+
+async def test_live_readers_are_told_of_a_long_absence(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tail, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(tail, "SAFETY_SECONDS", 0.1)
+    switch = Breakable()
+    server = await serve(switch)
+    await server.publish("s", 1)
+    async with server.leg("s") as leg:
+        await leg.until("live")
+        switch.away = True
+        await leg.until("error")
+        assert await leg.next() is None
+
+
+async def test_readers_of_a_process_share_one_tail(serve: Serve) -> None:
+    """Promise 6: reads do not grow with readers."""
+    switch = Breakable()
+    server = await serve(switch)
+    ids = await server.publish("s", 1)
+
+    async def follow(ready: asyncio.Barrier) -> None:
+        async with server.leg("s", Last_Event_ID=ids[0]) as leg:
+            await leg.until("live")
+            await ready.wait()
+            await leg.notes(10)
+
+    barrier = asyncio.Barrier(21)
+    readers = [asyncio.create_task(follow(barrier)) for _ in range(20)]
+    await barrier.wait()
+    before = switch.reads
+    for n in range(10):
+        await server.publish("s", n)
+    await asyncio.gather(*readers)
+    assert switch.reads - before <= 25, "each event is read once for all, and hints may be doubled"
+
+
+async def stalled(server: Running) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Ask for a leg, and do not read it."""
+    host, port = server.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
+    writer.write(b"GET /api/streams/s HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await writer.drain()
+    return reader, writer
+
+
+async def test_a_slow_reader_costs_nobody_else_anything_and_loses_nothing(serve: Serve) -> None:
+    server = await serve()
+    reader, writer = await stalled(server)
+    large, ids = "x" * 100_000, list[str]()
+    async with server.leg("s") as leg:
+        await leg.until("live")
+        for _ in range(120):  # 12 MB: more than sockets, buffers and the window hold
+            ids += await server.publish("s", large)
+            assert (await leg.notes(1))[0].id == ids[-1]
+        waiting = [c for c in server.service.connections if c._owner is not None]
+        assert len(waiting) == 1, "its send is suspended, and a task waits for it"
+    raw = bytearray()
+    async with asyncio.timeout(20):
+        while raw.count(b"event: note") < len(ids):
+            raw += await reader.read(1 << 20)
+    writer.close()
+    got = [line[4:].decode() for line in raw.split(b"\n") if line.startswith(b"id: ")]
+    # Each note's id once and in order; the leg's own events repeat some.
+    assert list(dict.fromkeys(i for i in got if i in set(ids))) == ids
+    assert raw.count(b"event: note") == len(ids)
+    await gone(server)
+
+
+async def test_a_reader_that_never_reads_is_cut_after_its_bound(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(response, "GRACE_SECONDS", 0.2)
+    server = await serve(max_leg_seconds=1.0)
+    for _ in range(120):
+        await server.publish("s", "x" * 100_000)
+    _, writer = await stalled(server)
+    await asyncio.sleep(0.3)
+    assert len(server.service.connections) == 1
+    await gone(server)
+    writer.transport.abort()
+    caplog.clear()  # the server notes that a response was not completed, which is so
+
+
+async def test_a_reader_that_never_reads_does_not_hold_up_a_shutdown(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(response, "GRACE_SECONDS", 0.2)
+    server = await serve()
+    for _ in range(120):
+        await server.publish("s", "x" * 100_000)
+    _, writer = await stalled(server)
+    await asyncio.sleep(0.3)
+    server.service.begin_shutdown()
+    async with asyncio.timeout(5):
+        await gone(server)
+    writer.transport.abort()
+
+
+async def test_a_shutdown_gives_planned_ends_first(serve: Serve) -> None:
+    server = await serve()
+    ids = await server.publish("s", 1)
+    async with server.leg("s") as live, server.leg("other") as idle:
+        await live.until("live")
+        await idle.until("live")
+        server.service.begin_shutdown()
+        for leg in (live, idle):
+            message = await leg.next()
+            assert state(message)["state"] == "rotate"
+            assert leg.decoder.retry is not None
+            assert leg.decoder.retry >= 1000, "nothing answers for a while: no short retry"
+            assert await leg.next() is None
+        assert live.decoder.last_event_id == ids[0]
+
+
+async def test_a_defect_is_a_500_that_tells_nothing(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Defective(Breakable):
+        def _look(self) -> None:
+            raise RuntimeError("a secret of the inside")
+
+    server = await serve(Defective())
+    answer = await server.client.post("/api/streams/s", json={"data": 1})
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+    assert "a secret of the inside" in caplog.text
