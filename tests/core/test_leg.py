@@ -189,7 +189,7 @@ def test_an_event_that_is_sent_moves_the_cursor_by_itself() -> None:
 
 
 def test_a_cursor_does_not_lag_for_long() -> None:
-    it = leg(bounds=FOREVER)
+    it = leg()
     it.tick(NOW + 5, 0)
     it.events(b"", at(11), 1, NOW + 5)
     it.events(b"", at(12), 1, NOW + 14)  # the first one counts

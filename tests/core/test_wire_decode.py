@@ -35,6 +35,7 @@ LINES = [
     Case("LF", b"data:a\n\ndata:b\n\n", ("a", "b")),
     Case("CR", b"data:a\r\rdata:b\r\r", ("a", "b")),
     Case("CRLF", b"data:a\r\n\r\ndata:b\r\n\r\n", ("a", "b")),
+    Case("CRLF between lines of one message", b"data:a\r\ndata:b\r\n\r\n", ("a\nb",)),
     Case("all three mixed", b"data:a\rdata:b\ndata:c\r\n\ndata:d\r\n\r", ("a\nb\nc", "d")),
     Case("LF CR is two ends", b"data:a\n\rdata:b\n\n", ("a", "b")),
     Case("CR CR LF is two ends", b"data:a\r\r\ndata:b\n\n", ("a", "b")),

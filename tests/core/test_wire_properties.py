@@ -81,10 +81,23 @@ def test_no_bytes_break_the_decoder(raw: bytes, places: list[int]) -> None:
     assert (whole.last_event_id, whole.retry) == (cut.last_event_id, cut.retry)
 
 
+lines = st.sampled_from(
+    [
+        b"data:a",
+        b"data: ",
+        b"data",
+        b"id:7",
+        b"id",
+        b"id:\0",
+        b"event:x",
+        b"event",
+        b"retry:5",
+        b":",
+        b"",
+    ]
+)
 wire_like = st.lists(
-    st.sampled_from(
-        [b"data", b"id", b"event", b"retry", b":", b" ", b"\n", b"\r", b"\0", b"7", b"a"]
-    )
+    st.tuples(lines, st.sampled_from([b"\n", b"\r", b"\r\n"])).map(b"".join), max_size=12
 ).map(b"".join)
 
 
