@@ -75,17 +75,16 @@ def test_chance_spreads_the_ends() -> None:
     assert leg(bounds=bounds, chances=(0.5, 0.0)).ends_at == NOW + 90
 
 
-def test_bytes_end_the_leg_once_they_are_sent() -> None:
+@pytest.mark.parametrize(("short_of_limit", "rotates"), [(1, False), (0, True), (-1, True)])
+def test_bytes_end_the_leg_once_they_are_sent(short_of_limit: int, rotates: bool) -> None:
     it = leg(bounds=Bounds(max_bytes=1000))
-    sent = len(it.open(NOW))
-    data = frame(11, "x" * (1000 - sent - len(frame(11, ""))))
-    last = frame(12)
-    assert it.events(data[:-1], at(11), 0, NOW) == data[:-1]
-    assert it.stopped is None
-    raw = it.events(last, at(12), 0, NOW)
-    assert raw.startswith(last)
-    assert [(one.state, one.id) for one in blocks(raw)] == [("note", at(12)), ("rotate", at(12))]
-    assert it.stopped is Reason.BYTES
+    left = 1000 - len(it.open(NOW)) - short_of_limit
+    data = frame(11, "x" * (left - len(frame(11, ""))))
+    raw = it.events(data, at(11), 0, NOW)
+    assert raw.startswith(data)
+    ended = [("rotate", at(11))] if rotates else []
+    assert [(one.state, one.id) for one in blocks(raw)] == [("note", at(11)), *ended]
+    assert it.stopped is (Reason.BYTES if rotates else None)
 
 
 def test_what_the_leg_says_itself_counts_too() -> None:

@@ -20,11 +20,11 @@ from lastevent.stores.base import Store
 from tests.serve.running import WAIT_SECONDS, InProcess, Running, Serve
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """Development settings on a store of the test's own."""
+@pytest.fixture(params=["memory://", "sqlite:///{}/test.db"], ids=["memory", "sqlite"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Development settings on a store of the test's own, of each kind."""
     environ = {
-        "LASTEVENT_STORE_URL": f"sqlite:///{tmp_path}/test.db",
+        "LASTEVENT_STORE_URL": request.param.format(tmp_path),
         "LASTEVENT_DATA_DIR": str(tmp_path),
     }
     return Settings.from_env(environ, bind_host="127.0.0.1")

@@ -86,7 +86,7 @@ async def test_publishers_and_json_get_503(serve: Serve) -> None:
         assert answer.json()["title"] == "Store unavailable"
     health = await server.client.get("/api/health")
     assert health.status_code == 503
-    assert health.json()["store"] == "sqlite"
+    assert health.json()["status"] != "ok"
 
 
 async def test_live_readers_ride_out_a_short_absence(serve: Serve) -> None:
