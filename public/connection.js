@@ -5,7 +5,7 @@
 
 import { sentence } from "./api.js";
 
-/** @import { State, Stream } from "./lastevent.js" */
+/** @import { State } from "./lastevent.js" */
 
 const WORDS = {
   connecting: "Connecting",
@@ -42,7 +42,9 @@ export class Connection {
     const icon = document.createElement("span");
     icon.className = "icon";
     icon.ariaHidden = "true";
-    pill.replaceChildren(icon, this.#word, this.#countdown);
+    const label = document.createElement("span");
+    label.append(this.#word, this.#countdown);
+    pill.replaceChildren(icon, label);
     retry.addEventListener("click", reconnect);
   }
 

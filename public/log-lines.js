@@ -46,15 +46,15 @@ export class LogLines {
   add(channel, text, open) {
     let row = this.#open.get(channel) ?? this.#push(channel, this.#begin(channel));
     let rest = text;
-    // A piece may be long itself; each turn fills a row.
-    for (;;) {
-      const room = LONGEST_ROW - row.text.length;
-      this.#write(row, rest.slice(0, room));
-      rest = rest.slice(room);
-      if (!rest) break;
-      this.#finish(channel, row);
-      row = this.#push(channel, null);
-    }
+    do {
+      const end = fitting(rest, LONGEST_ROW - row.text.length);
+      this.#write(row, rest.slice(0, end));
+      rest = rest.slice(end);
+      if (rest && row.text.length >= LONGEST_ROW - 1) {
+        this.#finish(channel, row);
+        row = this.#push(channel, null);
+      }
+    } while (rest);
     if (open) this.#open.set(channel, row);
     else this.#finish(channel, row);
   }
@@ -111,4 +111,15 @@ export class LogLines {
     this.#open.delete(channel);
     this.#states.set(channel, stateAfter(row.state, row.text));
   }
+}
+
+/**
+ * How much of `text` fits into `room`, without cutting a character in two.
+ *
+ * @param {string} text
+ * @param {number} room
+ */
+function fitting(text, room) {
+  const cuts = /[\ud800-\udbff]/.test(text.charAt(room - 1)) && room < text.length;
+  return cuts ? room - 1 : room;
 }

@@ -44,7 +44,8 @@ async def serve(settings: Settings) -> AsyncIterator[Serve]:
         if change_store is not None:
             service.store = change_store(service.store)
             service.tails._store = service.store
-        listener = socket.socket()
+        # With its protocol named, asyncio switches off Nagle's algorithm for what it accepts.
+        listener = socket.socket(proto=socket.IPPROTO_TCP)
         listener.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         server = InProcess(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5))

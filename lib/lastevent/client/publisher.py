@@ -109,9 +109,10 @@ class Publisher:
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + self._give_up_after
         failures, renewed = 0, False
+        trouble: TryLater | None = None
         while True:
+            seconds = min(self._timeout, give_up_at - loop.time())
             try:
-                seconds = min(self._timeout, give_up_at - loop.time())
                 return await self._try(client, body, headers, seconds)
             except Unauthenticated:
                 if renewed or not self._credentials.renew():
@@ -119,9 +120,11 @@ class Publisher:
                 renewed = True
             except TryLater as error:
                 failures += 1
+                # A last try that had less than its time says nothing that is new.
+                trouble = error if trouble is None or seconds == self._timeout else trouble
                 pause = max(error.after, self._backoff.pause(failures, random.random()))
                 if loop.time() + pause >= give_up_at:
-                    raise Transient(f"gave up after {failures} tries: {error}") from error
+                    raise Transient(f"gave up after {failures} tries: {trouble}") from error
                 await asyncio.sleep(pause)
 
     async def close_stream(self) -> Published:

@@ -1,0 +1,154 @@
+"""The load generator's publisher: one process that appends marked events, paced or saturating.
+
+It gets its task as JSON on the command line and answers with its result, in which ``order`` is the
+log's: the publisher's numbers, sorted by the ids that the log gave.
+
+Over HTTP it holds several connections with one request on each. Straight to the store, it opens
+the same SQLite file as the server, whose wake-up then has to cross processes.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import count, islice
+from time import monotonic, monotonic_ns, process_time
+
+import uvloop
+
+from benchmarks.connection import Connection, request
+from benchmarks.marks import data
+from lastevent.core.event import NewEvent
+from lastevent.stores.url import open_store
+
+TYPE = "note"
+POST_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What to publish: ``events`` in all, or as many as fit in ``seconds``.
+
+    ``rate`` is in events a second, 0 for as fast as ``workers`` get answers. With ``store_url`` it
+    publishes to ``stream`` there, without the server.
+    """
+
+    path: str
+    port: int = 0
+    headers: Mapping[str, str] | None = None
+    stream: str = ""
+    store_url: str = ""
+    events: int | None = None
+    seconds: float | None = None
+    rate: float = 0.0
+    batch: int = 1
+    workers: int = 8
+    first: int = 0
+
+
+Publish = Callable[[list[int]], Awaitable[list[str]]]
+"""Publishes the events of these numbers; returns their ids."""
+
+
+async def over_http(task: Task) -> Publish:
+    """Connect; return what publishes one batch over a connection of its own."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[int | None]
+    body: list[bytes] = []
+
+    def end(status: int | None) -> None:
+        if not answer.done():
+            answer.set_result(status)
+
+    answer = loop.create_future()
+    connection = Connection(body.append, end)
+    await loop.create_connection(lambda: connection, "127.0.0.1", task.port)
+
+    async def publish(sequences: list[int]) -> list[str]:
+        nonlocal answer
+        body.clear()
+        answer = loop.create_future()
+        now_ns = monotonic_ns()
+        events = [{"type": TYPE, "data": data(sequence, now_ns)} for sequence in sequences]
+        text = json.dumps(events if len(events) > 1 else events[0]).encode()
+        headers = {"Content-Type": "application/json", **(task.headers or {})}
+        connection.send(request("POST", task.path, headers, text))
+        async with asyncio.timeout(POST_SECONDS):
+            status = await answer
+        if status != 201:
+            raise RuntimeError(f"a publish was answered {status}: {b''.join(body)[:300]!r}")
+        ids: list[str] = json.loads(b"".join(body))["ids"]
+        return ids
+
+    return publish
+
+
+def straight(task: Task) -> Publish:
+    """Return what publishes one batch to the store itself."""
+    store = open_store(task.store_url)
+
+    async def publish(sequences: list[int]) -> list[str]:
+        now_ns = monotonic_ns()
+        events = [NewEvent(TYPE, data(sequence, now_ns)) for sequence in sequences]
+        return list((await store.log.append(task.stream, events)).ids)
+
+    return publish
+
+
+async def run(task: Task) -> dict[str, object]:
+    """Publish, and return what was published and how fast."""
+    if task.store_url:
+        publishers = [straight(task)] * task.workers
+    else:
+        publishers = [await over_http(task) for _ in range(task.workers)]
+    ids: dict[str, int] = {}
+    began = monotonic()
+    cpu = process_time()
+    late = 0.0
+    batches = _batches(task, began)
+
+    async def work(publish: Publish) -> None:
+        nonlocal late
+        for due, sequences in batches:
+            wait = due - monotonic()
+            if wait > 0:
+                await asyncio.sleep(wait)
+            if task.rate:
+                late = max(late, monotonic() - due)
+            for identifier, sequence in zip(await publish(sequences), sequences, strict=True):
+                ids[identifier] = sequence
+
+    async with asyncio.TaskGroup() as group:
+        for publish in publishers:
+            group.create_task(work(publish))
+    took = monotonic() - began
+    return {
+        "order": [ids[identifier] for identifier in sorted(ids)],
+        "last_id": max(ids),
+        "events_per_second": len(ids) / took,
+        "late_ms": late * 1e3,
+        "cpu_seconds": process_time() - cpu,
+        "seconds": took,
+    }
+
+
+def _batches(task: Task, began: float) -> Iterator[tuple[float, list[int]]]:
+    """Yield when each batch is due, on the monotonic clock, and its numbers."""
+    numbers = islice(count(task.first), task.events)
+    for place in count():
+        due = began + place * task.batch / task.rate if task.rate else monotonic()
+        if task.seconds is not None and due >= began + task.seconds:
+            return
+        sequences = list(islice(numbers, task.batch))
+        if not sequences:
+            return
+        yield due, sequences
+
+
+def main() -> None:
+    print(json.dumps(uvloop.run(run(Task(**json.loads(sys.argv[1]))))), flush=True)
+
+
+if __name__ == "__main__":
+    main()

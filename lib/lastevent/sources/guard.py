@@ -1,0 +1,127 @@
+"""Starts a command and ends all of it: when told to, or when whoever started this is gone.
+
+    python -I -S guard.py --grace SECONDS -- COMMAND [ARGUMENT…]
+
+Standard input is one end of a socket. Its end of file means *end the command*: the other side shut
+it down on purpose, or the kernel did, because the process that held it is dead. Stop and death of
+the host are one mechanism. The guard writes the command's process id to it, as a line, once it
+runs.
+
+The command gets a session, and so a process group, of its own, an empty standard input, and our
+standard output and error as they are. To end it, TERM goes to the whole group, and KILL after the
+grace. When the command itself has ended, KILL goes to what is left of its group. Until then it is
+not reaped: a zombie keeps its id, so the group's id cannot have become another's. The guard ends as
+the command did, with the same exit code or by the same signal; 127 if there is no such command, 126
+if it cannot be run, as shells do (POSIX.1-2024, Shell, 2.8.2).
+
+This runs beside every command, so it is one file on a few modules of the standard library, and what
+the command's start does not need is imported after it.
+"""
+
+import os
+import sys
+
+NOT_FOUND = 127
+NOT_RUNNABLE = 126
+SIGPIPE, SIGXFSZ = 13, 25
+"""Ignored by Python, and ignored signals stay so in what it starts; numbers of every POSIX."""
+
+LAST_MOMENT = 0.1
+"""Seconds for the rest of a group that was told to end, once its leader has."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; return its exit code, or end by its signal."""
+    grace, command = float(arguments[1]), arguments[3:]
+    try:
+        pid = os.posix_spawnp(
+            command[0],
+            command,
+            os.environ,
+            file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)],
+            setsid=True,
+            setsigmask=[],
+            setsigdef=[SIGPIPE, SIGXFSZ],
+        )
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        sys.stderr.write(f"{command[0]}: {'command not found' if missing else error.strerror}\n")
+        return NOT_FOUND if missing else NOT_RUNNABLE
+    try:
+        os.write(0, b"%d\n" % pid)
+    except OSError:
+        pass  # whoever started this is gone already; the end of file says so too
+    watch(pid, grace)
+    _, status = os.waitpid(pid, 0)
+    if os.WIFSIGNALED(status):
+        die_by(os.WTERMSIG(status))
+    return os.waitstatus_to_exitcode(status)
+
+
+def watch(pid: int, grace: float) -> None:
+    """Return when the command has ended, with nothing left of its group; do not reap it."""
+    import select
+    import signal
+    import time
+
+    woken, wake = os.pipe()
+    for fd in (woken, wake):
+        os.set_blocking(fd, False)
+    signal.set_wakeup_fd(wake)  # takes the number of each signal that has a handler
+    for number in (signal.SIGCHLD, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    poll = select.poll()
+    poll.register(0, select.POLLIN)
+    poll.register(woken, select.POLLIN)
+
+    told = False
+    kill_at = None
+    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        left = None if kill_at is None else kill_at - time.monotonic()
+        if left is not None and left <= 0:
+            signal_group(pid, signal.SIGKILL)
+            kill_at = left = None
+        for fd, _ in poll.poll(None if left is None else left * 1000 + 1):
+            said = read(fd)
+            over = fd == 0 and not said
+            if over:
+                poll.unregister(0)
+            if not told and (over or fd == woken and signal.SIGTERM in said):
+                told = True
+                signal_group(pid, signal.SIGTERM)
+                kill_at = time.monotonic() + grace
+    if told:
+        time.sleep(LAST_MOMENT)
+    signal_group(pid, signal.SIGKILL)
+
+
+def read(fd: int) -> bytes:
+    """Return what has come, nothing at the end."""
+    try:
+        return os.read(fd, 512)
+    except OSError:
+        return b""
+
+
+def signal_group(leader: int, number: int) -> None:
+    """Send a signal to all of a group whose leader is not reaped."""
+    try:
+        os.killpg(leader, number)
+    except PermissionError:
+        pass  # all that is left has another user's rights, or is a zombie (macOS says so then)
+
+
+def die_by(number: int) -> None:
+    """End this process by a signal, as the command ended."""
+    import resource
+    import signal
+
+    # The command has left its core file, if it was to leave one; ours would tell nothing.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if number not in (signal.SIGKILL, signal.SIGSTOP):
+        signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
