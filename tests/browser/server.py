@@ -18,6 +18,9 @@ START_SECONDS = 20.0
 STOP_SECONDS = 15.0
 CHILD = ROOT / "tests" / "browser" / "child.py"
 CHILDREN = ("ticks", "shapes", "burst", "quiet")
+PREVIEW_COMMANDS = "; ".join(
+    f"{name}={shlex.join([sys.executable, str(CHILD), name])}" for name in CHILDREN
+)
 
 
 def free_port() -> int:
@@ -31,10 +34,15 @@ def free_port() -> int:
 
 @dataclass
 class Server:
-    """One server over one SQLite file; legs, heartbeats and leases are short unless told else."""
+    """One server over one SQLite file; legs, heartbeats and leases are short unless told else.
+
+    ``command`` is what serves, the port left out; ``headers`` go with each request of ours.
+    """
 
     directory: Path
     environ: dict[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = ("lastevent.cli", "serve")
+    headers: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     _process: "subprocess.Popen[bytes] | None" = None
 
@@ -50,20 +58,16 @@ class Server:
 
     async def start(self) -> None:
         """Start it, and wait until it answers."""
-        children = (
-            f"{name}={shlex.join([sys.executable, str(CHILD), name])}" for name in CHILDREN
-        )
         own = {
             "LASTEVENT_DATA_DIR": str(self.directory),
             "LASTEVENT_STORE_URL": f"sqlite:///{self.directory}/test.db",
             "LASTEVENT_MAX_LEG_SECONDS": "1.5",
             "LASTEVENT_HEARTBEAT_SECONDS": "0.5",
             "LASTEVENT_LEASE_SECONDS": "1",
-            "LASTEVENT_PREVIEW_COMMANDS": "; ".join(children),
         }
         with (self.directory / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "lastevent.cli", "serve", "--port", str(self.port)],
+                [sys.executable, "-m", *self.command, "--port", str(self.port)],
                 cwd=ROOT,
                 env=os.environ | own | self.environ,
                 stdin=subprocess.DEVNULL,
@@ -96,13 +100,15 @@ class Server:
     async def publish(self, stream: str, *numbers: int, close: bool = False) -> None:
         """Append events whose data is a number."""
         body = {"events": [{"type": "note", "data": n} for n in numbers], "close": close}
-        async with httpx.AsyncClient() as client:
-            answer = await client.post(f"{self.url}/api/streams/{stream}", json=body)
-        assert answer.status_code == 201, answer.text
+        await self._post(f"/api/streams/{stream}", body)
 
     async def preview(self, name: str) -> str:
         """Start a preview; return its id."""
-        async with httpx.AsyncClient() as client:
-            answer = await client.post(f"{self.url}/api/previews", json={"name": name})
+        return str((await self._post("/api/previews", {"name": name}))["id"])
+
+    async def _post(self, path: str, body: object) -> dict[str, object]:
+        async with httpx.AsyncClient(headers=self.headers) as client:
+            answer = await client.post(f"{self.url}{path}", json=body)
         assert answer.status_code == 201, answer.text
-        return str(answer.json()["id"])
+        created: dict[str, object] = answer.json()
+        return created

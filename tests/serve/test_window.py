@@ -36,6 +36,20 @@ def test_every_position_gets_what_follows_it() -> None:
         assert run.cursor == cursor(9)
 
 
+def test_a_window_may_begin_before_the_stream_does() -> None:
+    waiting = Cursor.after(GENERATION - 1)
+    window = Window(waiting)
+    window.extend(events(1, 5), cursor(5))
+    for position, rest in [
+        (waiting, 1),
+        (Cursor(GENERATION, 0), 1),
+        *((cursor(n), n + 1) for n in range(1, 6)),
+    ]:
+        run = window.run(position, None)
+        assert run is not None
+        assert run.joined == b"".join(map(encode, events(rest, 5)))
+
+
 @pytest.mark.parametrize(
     "position",
     [

@@ -10,10 +10,10 @@ import sys
 from collections.abc import Sequence
 
 from lastevent import __version__
-from lastevent.cli import doctor, init, mint, publish, serve, tail
+from lastevent.cli import doctor, init, mint, publish, run, serve, tail
 from lastevent.core.errors import ConfigError, LastEventError
 
-COMMANDS = (serve, init, publish, tail, mint, doctor)
+COMMANDS = (serve, init, publish, tail, run, mint, doctor)
 """Modules, each with ``add(commands)``, which adds its parser and names the function to call."""
 
 FAILED = 1

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import os
 import platform
 import secrets
 from collections.abc import AsyncIterator, Iterator
@@ -155,16 +154,7 @@ async def _store(chosen: "Settings") -> AsyncIterator[Finding]:
 
 
 def _durability(store: "Store") -> Iterator[Finding]:
-    from lastevent.serve.settings import PLATFORM_VARIABLES
-
-    present = next((name for name in PLATFORM_VARIABLES if os.environ.get(name)), None)
-    if present is not None and store.name in ("memory", "sqlite"):
-        yield fail(
-            "store",
-            f"{present} is set, and each instance there would have a {store.name} store of its "
-            "own: set LASTEVENT_STORE_URL to one that all share",
-        )
-    elif not store.durable:
+    if not store.durable:
         yield warn("store", "what is acknowledged does not survive the process: try sqlite:///FILE")
     elif not store.shared:
         yield warn("store", "only one process sees it")

@@ -45,8 +45,12 @@ def call(args: argparse.Namespace) -> int:
         raise ConfigError(
             f"serving needs {error.name}: install it with  pip install 'lastevent[server]'"
         ) from error
+    from lastevent.stores.url import open_store
+
     app = _app()
-    app.configure(settings_for(args))
+    chosen = settings_for(args)
+    open_store(chosen.store_url)  # connects to nothing: refuses here what would be refused later
+    app.configure(chosen)
     listener = _listen(args.host, args.port)
     host, port = listener.getsockname()[:2]
     print(f"Serving on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)

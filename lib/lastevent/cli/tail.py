@@ -82,7 +82,7 @@ async def _follow(args: argparse.Namespace) -> None:
     finally:
         if stream.trimmed:
             print("[the beginning of the stream is no longer kept]", file=sys.stderr)
-        if talkative and stream.cursor is not None:
+        if talkative and stream.cursor is not None and stream.state is not State.ENDED:
             print(f"[to go on: --cursor {stream.cursor}]", file=sys.stderr)
 
 

@@ -22,11 +22,27 @@ class Feed:
 
     tail: Tail
     position: Cursor
+    read_in: int | None = None
+    """The tail's epoch when this position was last read from the log; None if it never was."""
 
     @property
     def has_ended(self) -> bool:
         """Whether the log is closed and read to its end."""
         return self.tail.closed and self.position == self.tail.head
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether the log has led here, where the tail will come too.
+
+        Then there is nothing to read: to ask the log again would keep this leg ahead for ever, and
+        have it read alone what the tail reads for all.
+        """
+        head = self.tail.head
+        return (
+            self.read_in == self.tail.epoch
+            and self.position.generation == head.generation
+            and self.position.sequence > head.sequence
+        )
 
 
 def position_text(feeds: Sequence[Feed]) -> str:
@@ -70,7 +86,7 @@ class Reader:
         while (run := feed.tail.run(feed.position, self._types)) is not None and not run.is_empty:
             if data := self._move(feed, run, now):
                 return data
-        return None if run is None else b""
+        return b"" if run is not None or feed.is_ahead else None
 
     async def fetch(self) -> tuple[bytes, bool]:
         """Read a page of a log whose tail's window does not reach back to the leg's position.
@@ -79,8 +95,9 @@ class Reader:
         """
         nothing_more = True
         for feed in self._feeds:
-            if feed.tail.run(feed.position, self._types) is not None:
+            if feed.is_ahead or feed.tail.run(feed.position, self._types) is not None:
                 continue
+            epoch = feed.tail.epoch
             page = await feed.tail.read(feed.position)
             now = asyncio.get_running_loop().time()
             data = b""
@@ -89,7 +106,7 @@ class Reader:
                 feed.position = page.start
                 data = self._leg.reset(before, position_text(self._feeds), now)
             data += self._move(feed, run_of(page.events, page.cursor, self._types), now)
-            feed.position = page.cursor
+            feed.position, feed.read_in = page.cursor, epoch
             if data:
                 return data, False
             nothing_more = nothing_more and page.at_end

@@ -59,6 +59,8 @@ class Tail:
     def __init__(self, stream: str, store: Store, extent: Extent | None) -> None:
         self.stream = stream
         self.closed = False
+        self.epoch = 0
+        """Changes when the log is found to be another than the one that was followed."""
         self._store = store
         self._window = Window(Cursor.after(0))
         self._ready = asyncio.Event()
@@ -157,6 +159,7 @@ class Tail:
             # What the window holds does not join on to this. Subscribers find that their position
             # is not in it any more, and hear from the log what they have lost.
             self._window = Window(page.start)
+            self.epoch += 1
         if page.events:
             self._window.extend(page.events, page.cursor)
         self.closed = page.closed and page.at_end

@@ -1,8 +1,7 @@
 """A stream's newest frames in memory, and runs of them for subscribers.
 
-Sequences are dense, so a frame's place in the window is its sequence less that of the position
-before the first frame. Subscribers hold positions, not copies: those that stand at the same place
-share one joined run of bytes.
+Sequences are dense, so a frame's place in the window is its sequence less that of the first frame.
+Subscribers hold positions, not copies: those that stand at the same place share one joined run.
 """
 
 from bisect import bisect_right
@@ -68,11 +67,14 @@ def run_of(events: Iterable[Event], cursor: Cursor, types: Types) -> Run:
 class Window:
     """The newest frames of one generation of a stream; ``head`` is the position after the last."""
 
-    __slots__ = ("_base", "_frames", "_offsets", "_runs", "_types", "head")
+    __slots__ = ("_base", "_first", "_frames", "_offsets", "_runs", "_types", "head")
 
     def __init__(self, head: Cursor) -> None:
         self.head = head
-        self._base = head  # the position before the first frame held
+        # The position before the first frame held. It is of the generation before, if the window
+        # began when the stream did not exist; so the first frame's sequence is kept beside it.
+        self._base = head
+        self._first = head.sequence + 1
         self._frames: list[bytes] = []
         self._types: list[str] = []
         self._offsets: list[int] = [0]  # where each frame begins in the joined whole, and its end
@@ -80,6 +82,8 @@ class Window:
 
     def extend(self, events: Sequence[Event], cursor: Cursor) -> None:
         """Take in the ``events`` that follow ``head`` without a hole, up to ``cursor``."""
+        if not self._frames and events:
+            self._first = cursor.sequence - len(events) + 1
         frames = [encode(event) for event in events]
         end = self._offsets[-1]
         for frame in frames:
@@ -100,6 +104,7 @@ class Window:
         keep_from = max(keep_from, len(self._frames) - WINDOW_EVENTS * 3 // 4)
         keep_from = min(keep_from, len(self._frames))
         self._base = self._position(keep_from)
+        self._first += keep_from
         del self._frames[:keep_from], self._types[:keep_from], self._offsets[:keep_from]
 
     def _position(self, index: int) -> Cursor:
@@ -119,9 +124,11 @@ class Window:
             return len(self._frames)
         if position == self._base:
             return 0
-        index = position.sequence - self._base.sequence
-        if position.generation != self.head.generation or not 0 < index <= len(self._frames):
+        index = position.sequence - self._first + 1
+        if position.generation != self.head.generation or not 0 <= index <= len(self._frames):
             return None
+        if index == 0:
+            return 0 if position.sequence == 0 else None
         proven = self._frames[index - 1][FRAME_ID] == str(position).encode()
         return index if proven else None
 

@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
         missing = isinstance(error, FileNotFoundError)
         sys.stderr.write(f"{command[0]}: {'command not found' if missing else error.strerror}\n")
         return NOT_FOUND if missing else NOT_RUNNABLE
-    try:
+    try:  # noqa: SIM105  contextlib would cost more time than all that is imported here
         os.write(0, b"%d\n" % pid)
     except OSError:
         pass  # whoever started this is gone already; the end of file says so too
@@ -86,7 +86,7 @@ def watch(pid: int, grace: float) -> None:
             over = fd == 0 and not said
             if over:
                 poll.unregister(0)
-            if not told and (over or fd == woken and signal.SIGTERM in said):
+            if not told and (over or (fd == woken and signal.SIGTERM in said)):
                 told = True
                 signal_group(pid, signal.SIGTERM)
                 kill_at = time.monotonic() + grace
@@ -105,7 +105,7 @@ def read(fd: int) -> bytes:
 
 def signal_group(leader: int, number: int) -> None:
     """Send a signal to all of a group whose leader is not reaped."""
-    try:
+    try:  # noqa: SIM105  as above
         os.killpg(leader, number)
     except PermissionError:
         pass  # all that is left has another user's rights, or is a zombie (macOS says so then)

@@ -132,7 +132,9 @@ class Wakeup(Protocol):
 
         Returns their names, or nothing after ``timeout`` seconds. The position is compared once
         the watch stands, so an append between the caller's last read and this call is not missed
-        (RULES 13). Closing and deleting count as movement; a hint may come twice or for nothing.
+        (RULES 13). Closing and deleting count as movement, and a stream that is closed already as
+        having moved: leave out those that are read to their end. A hint may come twice or for
+        nothing.
         """
         ...
 

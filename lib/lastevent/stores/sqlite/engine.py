@@ -179,9 +179,10 @@ class Engine:
             # were taken back.
             for call in calls:
                 call.error = translated(error)
-        _answer(calls)
+        # Before the answers: who has one, and then waits for the next, is not to be told this one.
         if moved := {call.stream for call in calls if call.stream and call.error is None}:
             self._moved(moved)
+        _answer(calls)
 
     def _sweep_once(self, db: "Connection") -> bool:
         try:

@@ -1,0 +1,114 @@
+"""The table and the machine that it was measured on."""
+
+import os
+import platform
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+from benchmarks.cases import Measured
+from benchmarks.subjects import CONTROL, SUBJECTS
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A figure's line in the table. ``beside`` is the control's figure that it is compared with."""
+
+    key: str
+    label: str
+    unit: str
+    beside: str = ""
+    digits: int = 2
+
+
+def _fan_out(count: int) -> tuple[Row, ...]:
+    key, label = f"fan_out_{count}", f"saturated, {count} subscribers"
+    return (
+        Row(f"{key}_published", f"{label}: published", "/s", digits=0),
+        Row(f"{key}_delivered", f"{label}: delivered", "/s", digits=0),
+        Row(f"{key}_cpu", f"{label}: server CPU", "µs/delivery"),
+    )
+
+
+ROWS = (
+    Row("latency_p50", "publish to subscriber, p50", "ms"),
+    Row("latency_p99", "publish to subscriber, p99", "ms"),
+    Row("crossing_p50", "the same, another process writes the file, p50", "ms", "latency_p50"),
+    Row("crossing_p99", "the same, another process writes the file, p99", "ms", "latency_p99"),
+    *(row for count in (1, 100, 1000) for row in _fan_out(count)),
+    Row("crowd_p50", "1000 subscribers × 50/s, p50", "ms"),
+    Row("crowd_p99", "1000 subscribers × 50/s, p99", "ms"),
+    Row("replay", "replay of 10,000 events, from memory", "events/s", digits=0),
+    Row("cold_replay", "replay of 10,000 events, from the store", "events/s", "replay", digits=0),
+    Row("idle_memory", "an idle connection", "kB", digits=1),
+    Row("imports", "imports of a cold start", "ms", digits=0),
+)
+
+Figures = Mapping[str, Mapping[str, float]]
+"""Medians by subject and key."""
+
+
+def medians(runs: Iterable[tuple[str, Measured]]) -> dict[str, dict[str, float]]:
+    """Return the median of each figure over all runs of a subject."""
+    values: dict[str, dict[str, list[float]]] = {}
+    for subject, measured in runs:
+        for key, value in measured.figures.items():
+            values.setdefault(subject, {}).setdefault(key, []).append(value)
+    return {
+        subject: {key: median(some) for key, some in figures.items()}
+        for subject, figures in values.items()
+    }
+
+
+def table(figures: Figures) -> str:
+    """Return the figures as a Markdown table, each of ours with its ratio to the control's."""
+    names = [subject.name for subject in SUBJECTS]
+    lines = [["", *names]]
+    for row in ROWS:
+        if not any(row.key in figures.get(name, {}) for name in names):
+            continue
+        control = figures.get(CONTROL.name, {}).get(row.beside or row.key)
+        cells = [f"{row.label}, {row.unit}"]
+        for name in names:
+            value = figures.get(name, {}).get(row.key)
+            if value is None:
+                cells.append("")
+            elif name == CONTROL.name or not control:
+                cells.append(f"{value:,.{row.digits}f}")
+            else:
+                cells.append(f"{value:,.{row.digits}f} (×{value / control:.2f})")
+        lines.append(cells)
+    widths = [max(len(line[column]) for line in lines) for column in range(len(names) + 1)]
+    lines.insert(1, ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
+    return "\n".join(_line(cells, widths) for cells in lines)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first = cells[0].ljust(widths[0])
+    rest = [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
+    return f"| {' | '.join([first, *rest])} |"
+
+
+def machine() -> dict[str, str]:
+    """Describe what a figure depends on."""
+    packages = ("uvicorn", "uvloop", "httptools", "starlette")
+    return {
+        "processor": f"{os.cpu_count()} × {_first('/proc/cpuinfo', 'model name')}",
+        "memory": _first("/proc/meminfo", "MemTotal"),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "sqlite": sqlite3.sqlite_version,
+        "packages": ", ".join(f"{name} {version(name)}" for name in packages),
+        "load before": f"{os.getloadavg()[0]:.2f}",
+    }
+
+
+def _first(path: str, name: str) -> str:
+    for line in Path(path).read_text().splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == name:
+            return value.strip()
+    return "unknown"

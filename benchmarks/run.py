@@ -1,0 +1,75 @@
+"""Run the benchmarks and print a table: python benchmarks/run.py [--quick] [--json FILE]
+
+The subjects take turns in each case and round, so that a change in the machine's mood falls on all
+of them; figures are medians over the rounds. Anything lost, repeated or out of order is reported,
+and makes the command fail.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from time import monotonic
+
+from benchmarks.cases import CASES, QUICK, Case, Measured, Scale
+from benchmarks.report import machine, medians, table
+
+CASE_SECONDS = 240.0
+
+
+async def measure(cases: Sequence[Case], scale: Scale) -> list[tuple[str, str, Measured]]:
+    """Return the name of the case, that of the subject, and what was measured, for every run."""
+    runs: list[tuple[str, str, Measured]] = []
+    for number in range(1, scale.rounds + 1):
+        for case in cases:
+            for subject in case.subjects:
+                began = monotonic()
+                async with asyncio.timeout(CASE_SECONDS):
+                    measured = await case.run(subject, scale)
+                runs.append((case.name, subject.name, measured))
+                print(
+                    f"round {number}/{scale.rounds}  {case.name:<16} {subject.name:<8} "
+                    f"{monotonic() - began:5.1f} s  {_remark(measured)}",
+                    file=sys.stderr,
+                )
+    return runs
+
+
+def _remark(measured: Measured) -> str:
+    """Say what is wrong with a run, or what may limit it."""
+    remarks = [] if measured.verdict.is_right else [str(measured.verdict)]
+    for who in ("subscribers", "publisher"):
+        share = measured.tool.get(f"{who}_cpu", 0.0)
+        if share > 0.7:
+            remarks.append(f"the load generator's {who} used {share:.0%} of a core")
+    return "; ".join(remarks)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="one short round, under a minute")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every run to FILE")
+    parser.add_argument("--only", metavar="TEXT", help="only the cases whose name contains TEXT")
+    arguments = parser.parse_args()
+    cases = [case for case in CASES if not arguments.only or arguments.only in case.name]
+    about = machine()
+    runs = asyncio.run(measure(cases, QUICK if arguments.quick else Scale()))
+    figures = medians((subject, measured) for _, subject, measured in runs)
+    print("\n".join(f"{key}: {value}" for key, value in about.items()))
+    print()
+    print(table(figures))
+    if arguments.json:
+        listed = [{"case": c, "subject": s, **asdict(measured)} for c, s, measured in runs]
+        document = {"machine": about, "medians": figures, "runs": listed}
+        arguments.json.write_text(json.dumps(document, indent=1) + "\n")
+    wrong = [(c, s) for c, s, measured in runs if not measured.verdict.is_right]
+    for case_name, subject_name in wrong:
+        print(f"WRONG: {case_name} on {subject_name} lost, repeated or disordered events")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Uses that are more than a stream: previews."""

@@ -1,0 +1,207 @@
+"""A plain stream in a real browser: our client and the native EventSource, on a bad network.
+
+What counts is the cursor that the *server* received: a client that drops what comes twice would
+hide a resume that does not work.
+"""
+
+import asyncio
+import json
+import signal
+from typing import Any
+
+import pytest
+from playwright.async_api import Page
+
+from tests.browser.proxy import Proxy
+from tests.browser.server import Server
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+WAIT_SECONDS = 20.0
+
+FOLLOW = """async () => {
+    const { Stream } = await import("/lastevent.js");
+    window.events = [];
+    window.states = [];
+    window.stream = new Stream("/api/streams/s", {
+        onEvent: (event) => events.push([event.id, event.json()]),
+        onReset: (reset) => events.push(["reset", reset]),
+        onState: (state) => states.push(state.name),
+    });
+}"""
+
+FOLLOW_NATIVELY = """() => {
+    window.events = [];
+    window.source = new EventSource("/api/streams/s");
+    source.addEventListener("note", (e) => events.push([e.lastEventId, JSON.parse(e.data)]));
+}"""
+
+
+async def events(page: Page, count: int) -> list[list[Any]]:
+    """Return id and data of the events that the page has, once they are as many."""
+    await page.wait_for_function("count => events.length >= count", arg=count)
+    found: list[list[Any]] = await page.evaluate("events")
+    return found
+
+
+def numbers(found: list[list[Any]]) -> list[Any]:
+    """Return the events' data."""
+    return [data for _, data in found]
+
+
+async def publish_slowly(server: Server, first: int, last: int) -> None:
+    """Publish numbers one by one, over a few planned ends."""
+    for number in range(first, last + 1):
+        await server.publish("s", number)
+        await asyncio.sleep(0.02)
+
+
+async def check_cursors(proxy: Proxy, found: list[list[Any]]) -> list[str]:
+    """Check that each leg but the first named the newest event that the one before had brought."""
+    ids = [id for id, _ in found]
+    cursors = [leg.cursor for leg in proxy.legs("/api/streams/s")]
+    assert cursors[0] is None
+    resumed = [cursor for cursor in cursors[1:] if cursor in ids]
+    assert resumed == sorted(resumed)
+    return [cursor or "" for cursor in cursors[1:]]
+
+
+async def test_planned_ends_lose_and_repeat_nothing(
+    page: Page, server: Server, proxy: Proxy
+) -> None:
+    await page.goto(proxy.url)
+    await page.evaluate(FOLLOW)
+    await publish_slowly(server, 1, 80)
+    found = await events(page, 80)
+    assert numbers(found) == list(range(1, 81))
+    counts = await page.evaluate("stream.counts")
+    assert counts["plannedEnds"] >= 2
+    assert counts["cuts"] == 0
+    assert await page.evaluate("stream.repeated") == 0
+    assert await page.evaluate("states") == ["connecting", "connected"]
+    cursors = await check_cursors(proxy, found)
+    # In the midst of the run each leg goes on after an event, and no two after the same.
+    assert len({c for c in cursors if c in {id for id, _ in found[:-1]}}) >= 2
+
+
+async def test_a_cut_within_a_frame_is_resumed_before_that_frame(
+    page: Page, server: Server, proxy: Proxy
+) -> None:
+    await page.goto(proxy.url)
+    await page.evaluate(FOLLOW)
+    await server.publish("s", 1)
+    first = (await events(page, 1))[0][0]
+    legs = len(proxy.legs("/api/streams/s"))
+    proxy.cut_in_frame()
+    await server.publish("s", 2)
+    found = await events(page, 2)
+    assert numbers(found) == [1, 2]
+    assert proxy.legs("/api/streams/s")[legs].cursor == first
+    assert await page.evaluate("stream.counts.cuts") == 1
+    assert "reconnecting" in await page.evaluate("states")
+
+
+async def test_a_stalled_network_is_noticed_by_the_missing_heartbeat(
+    page: Page, server: Server, proxy: Proxy
+) -> None:
+    server.environ["LASTEVENT_MAX_LEG_SECONDS"] = "60"
+    await server.end(signal.SIGTERM)
+    await server.start()
+    await page.goto(proxy.url)
+    await page.evaluate(FOLLOW)
+    await server.publish("s", 1)
+    await events(page, 1)
+    proxy.stall()
+    await page.wait_for_function("() => states.includes('reconnecting')")
+    assert "nothing was heard" in await page.evaluate("stream.state.reason")
+    await server.publish("s", 2)
+    proxy.cut()  # what was held back on the dead connection never comes
+    proxy.flow()
+    found = await events(page, 2)
+    assert numbers(found) == [1, 2]
+
+
+async def test_a_killed_server_comes_back_and_nothing_is_lost_or_repeated(
+    page: Page, server: Server, proxy: Proxy
+) -> None:
+    await page.goto(proxy.url)
+    await page.evaluate(FOLLOW)
+    await publish_slowly(server, 1, 30)
+    before = await events(page, 30)
+    legs = len(proxy.legs("/api/streams/s"))
+    await server.end(signal.SIGKILL)
+    await page.wait_for_function("() => states.at(-1) === 'reconnecting'")
+    await server.start()
+    await publish_slowly(server, 31, 60)
+    found = await events(page, 60)
+    assert numbers(found) == list(range(1, 61))
+    assert proxy.legs("/api/streams/s")[legs].cursor == before[-1][0]
+    assert await page.evaluate("stream.repeated") == 0
+
+
+async def test_a_deleted_stream_is_told_as_a_loss(page: Page, server: Server) -> None:
+    await page.goto(server.url)
+    await page.evaluate(FOLLOW)
+    await server.publish("s", 1, 2)
+    await events(page, 2)
+    await page.evaluate("fetch('/api/streams/s', { method: 'DELETE' })")
+    await server.publish("s", 3)
+    found = await events(page, 4)
+    assert [id for id, _ in found].count("reset") == 1
+    assert numbers(found)[-1] == 3
+
+
+async def test_the_end_of_a_stream_ends_the_following(
+    page: Page, server: Server, proxy: Proxy
+) -> None:
+    await page.goto(proxy.url)
+    await page.evaluate(FOLLOW)
+    await server.publish("s", 1, close=True)
+    await page.wait_for_function("() => states.at(-1) === 'ended'")
+    legs = len(proxy.legs("/api/streams/s"))
+    await asyncio.sleep(1)
+    assert len(proxy.legs("/api/streams/s")) == legs
+    await page.evaluate(FOLLOW)
+    await page.wait_for_function("() => states.at(-1) === 'ended'")
+    assert numbers(await events(page, 1)) == [1]
+
+
+async def test_no_access_is_told_in_the_servers_words(
+    page: Page, server: Server
+) -> None:
+    server.environ["LASTEVENT_AUTH_SECRET"] = "s" * 40
+    await server.end(signal.SIGTERM)
+    await server.start()
+    await page.goto(server.url)
+    await page.evaluate(FOLLOW)
+    await page.wait_for_function("() => states.at(-1) === 'denied'")
+    assert "send a token" in await page.evaluate("stream.state.reason")
+
+
+async def test_a_native_event_source_resumes(page: Page, server: Server, proxy: Proxy) -> None:
+    await page.goto(proxy.url)
+    await page.evaluate(FOLLOW_NATIVELY)
+    await publish_slowly(server, 1, 80)
+    found = await events(page, 80)
+    assert numbers(found) == list(range(1, 81))
+    cursors = await check_cursors(proxy, found)
+    assert len(cursors) >= 2
+    proxy.cut_in_frame()
+    await server.publish("s", 81)
+    assert numbers(await events(page, 81))[-1] == 81
+
+
+async def test_a_native_event_source_stays_away_after_the_end(
+    page: Page, server: Server, proxy: Proxy
+) -> None:
+    await page.goto(proxy.url)
+    await page.evaluate(FOLLOW_NATIVELY)
+    await server.publish("s", 1, close=True)
+    assert numbers(await events(page, 1)) == [1]
+    await page.wait_for_function("() => source.readyState === EventSource.CLOSED")
+    legs = proxy.legs("/api/streams/s")
+    last = json.loads(await page.evaluate("JSON.stringify(events)"))[-1][0]
+    assert legs[-1].cursor == last
+    assert b"HTTP/1.1 204" in proxy.received
+    await asyncio.sleep(1)
+    assert len(proxy.legs("/api/streams/s")) == len(legs)
