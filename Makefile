@@ -3,7 +3,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-fast check bench bench-quick lock prerequisites clean
+.PHONY: help setup run test test-fast check bench bench-quick lock prerequisites clean \
+        vendor screenshots
 
 STORE ?= sqlite
 AS ?= uvicorn
@@ -13,6 +14,7 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+MODULES := node_modules/.package-lock.json
 CODE = $(wildcard lib functions tests infra benchmarks examples)
 
 help:  ## this list
@@ -38,7 +40,7 @@ $(INSTALLED): requirements/dev.txt pyproject.toml
 run: setup  ## the server on 127.0.0.1:8000 with a live preview (STORE=sqlite AS=uvicorn)
 	@$(BIN)/python infra/local/run.py --store $(STORE) --as $(AS)
 
-test: prerequisites setup  ## all tests
+test: prerequisites setup $(MODULES)  ## all tests
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-fast: setup  ## the tests that need no browser and no foreign tool, in under two minutes
@@ -63,5 +65,16 @@ prerequisites:  ## Node, Chromium and nginx for `make test`; installed where roo
 	@infra/prerequisites
 
 clean:  ## removes the environment and all caches; leaves .lastevent/, where the data is
-	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	@rm -rf $(VENV) node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 	@find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
+
+$(MODULES): package.json package-lock.json | prerequisites
+	@echo "Installing the pinned npm packages"
+	@npm ci --ignore-scripts --loglevel=error
+	@touch $@
+
+vendor: setup $(MODULES)  ## the browser's libraries in public/vendor, as package-lock.json pins them
+	@$(BIN)/python infra/vendor.py
+
+screenshots: setup prerequisites  ## the pictures in docs/images
+	@$(BIN)/python infra/screenshots.py

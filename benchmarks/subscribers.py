@@ -24,9 +24,6 @@ CONNECTING = 64
 """Connections being opened at a time."""
 
 CONNECT_SECONDS = 60.0
-QUIET_SECONDS = 5.0
-"""Once publishing is over: how long nothing may come before the rest counts as lost."""
-
 LINGER_SECONDS = 0.2
 """How long to wait for more than there should be, once everything is there."""
 
@@ -35,7 +32,11 @@ REPLAY_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What to do. ``replays`` counts the histories to read; none means to follow."""
+    """What to do. ``replays`` counts the histories to read; none means to follow.
+
+    ``quiet_seconds``: once publishing is over, how long nothing may come before the rest counts as
+    lost.
+    """
 
     port: int
     path: str
@@ -43,6 +44,7 @@ class Task:
     subscribers: int = 1
     timed: bool = False
     replays: int = 0
+    quiet_seconds: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ async def follow(task: Task) -> dict[str, object]:
     while audience.delivered < expected:
         if audience.delivered != seen:
             seen, quiet_since = audience.delivered, monotonic_ns()
-        elif monotonic_ns() - quiet_since > QUIET_SECONDS * 1e9:
+        elif monotonic_ns() - quiet_since > task.quiet_seconds * 1e9:
             break
         await asyncio.sleep(0.02)
     cpu = process_time() - began

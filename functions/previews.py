@@ -2,12 +2,12 @@
 
 from functools import partial
 
-from lastevent.core.errors import Forbidden, Transient
-from lastevent.core.topic import stream_name
+from lastevent.core.errors import Transient
+from lastevent.core.topic import matches_any, stream_name
 from lastevent.serve.app import App, endpoint, leg_endpoint, router
 from lastevent.serve.auth import Identity
 from lastevent.serve.service import Service
-from lastevent.serve.subscribe import Subscription
+from lastevent.serve.subscribe import Subscription, requested_types
 from lastevent.services.preview import Preview, stream_of
 from lastevent.services.previews import Previews
 from starlette.requests import Request
@@ -15,16 +15,96 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 ALL = stream_of("*")
-"""Who may append to this may start and stop previews."""
+"""Who may append to all of these may start and stop previews."""
 
 BODY_BYTES = 4096
+NO_STORE = {"Cache-Control": "no-store"}
 
 
 def _previews(service: Service) -> Previews:
     settings = service.settings
-    return Previews(
-        service.store,
-        settings.preview_commands or {},
-        lease_seconds=settings.lease_seconds,
-        max_running=settings.max_previews,
+    commands = settings.preview_commands or {}
+    return Previews(service.store, commands, lease_seconds=settings.lease_seconds)
+
+
+def _described(preview: Preview) -> dict[str, object]:
+    return {
+        "id": preview.id,
+        "name": preview.name,
+        "state": preview.state,
+        "started_at": preview.started_at,
+        "ended_at": preview.ended_at,
+        "code": preview.code,
+        "signal": preview.signal,
+        "url": f"/previews?preview={preview.id}",
+    }
+
+
+async def _reader(service: Service, request: Request) -> tuple[Identity, str]:
+    """Return who calls and the id that the path names, which that identity may read."""
+    identity = await service.auth.identify(request)
+    id = request.path_params["id"]
+    identity.must_read(stream_name(stream_of(id)))
+    return identity, id
+
+
+async def index(service: Service, request: Request) -> Response:
+    """List the previews that the caller may read, and the names that the caller may start."""
+    identity = await service.auth.identify(request)
+    previews = service.part(_previews)
+    found = await previews.list()
+    readable = [it for it in found if matches_any(identity.read, it.stream)]
+    names = previews.names if matches_any(identity.append, ALL) else ()
+    body = {"previews": [_described(preview) for preview in readable], "names": names}
+    return JSONResponse(body, headers=NO_STORE)
+
+
+async def start(service: Service, request: Request) -> Response:
+    """Start a preview by the name of its command."""
+    from lastevent.serve.bodies import Body, parse_json, read_body, validate
+
+    class StartBody(Body):
+        name: str
+
+    identity = await service.auth.identify(request)
+    identity.must_append(ALL)
+    body = validate(StartBody, parse_json(await read_body(request, BODY_BYTES)))
+    preview = await service.part(_previews).start(body.name)
+    return JSONResponse(_described(preview), 201, headers=NO_STORE)
+
+
+async def show(service: Service, request: Request) -> Response:
+    """Answer with one preview."""
+    _, id = await _reader(service, request)
+    return JSONResponse(_described(await service.part(_previews).get(id)), headers=NO_STORE)
+
+
+async def stop(service: Service, request: Request) -> Response:
+    """Have a preview end; its log stays."""
+    identity, id = await _reader(service, request)
+    identity.must_append(ALL)
+    return JSONResponse(_described(await service.part(_previews).stop(id)), headers=NO_STORE)
+
+
+async def _log(service: Service, request: Request) -> Subscription:
+    """Serve a preview's log; 404 for one that does not exist."""
+    _, id = await _reader(service, request)
+    previews = service.part(_previews)
+    try:
+        await previews.get(id)
+    except Transient:
+        pass  # the leg says so itself, and keeps its client (RULES 18)
+    return Subscription(
+        (stream_of(id),), types=requested_types(request), during=partial(previews.watch, id)
     )
+
+
+routes = [
+    Route("/api/previews", endpoint(index), methods=["GET"]),
+    Route("/api/previews", endpoint(start), methods=["POST"]),
+    Route("/api/previews/{id}", endpoint(show), methods=["GET"]),
+    Route("/api/previews/{id}", endpoint(stop), methods=["DELETE"]),
+    Route("/api/previews/{id}/logs/stream", leg_endpoint(_log), methods=["GET"]),
+]
+
+app = App(router(routes))

@@ -58,6 +58,17 @@ class Server:
 
     async def start(self) -> None:
         """Start it, and wait until it answers."""
+        self._process = process = self._launch()
+        async with httpx.AsyncClient() as client, asyncio.timeout(START_SECONDS):
+            while True:
+                assert process.poll() is None, self.said
+                try:
+                    if (await client.get(f"{self.url}/api/health")).is_success:
+                        return
+                except httpx.TransportError:
+                    await asyncio.sleep(0.05)
+
+    def _launch(self) -> "subprocess.Popen[bytes]":
         own = {
             "LASTEVENT_DATA_DIR": str(self.directory),
             "LASTEVENT_STORE_URL": f"sqlite:///{self.directory}/test.db",
@@ -66,7 +77,7 @@ class Server:
             "LASTEVENT_LEASE_SECONDS": "1",
         }
         with (self.directory / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, "-m", *self.command, "--port", str(self.port)],
                 cwd=ROOT,
                 env=os.environ | own | self.environ,
@@ -74,14 +85,6 @@ class Server:
                 stdout=log,
                 stderr=log,
             )
-        async with httpx.AsyncClient() as client, asyncio.timeout(START_SECONDS):
-            while True:
-                assert self._process.poll() is None, self.said
-                try:
-                    if (await client.get(f"{self.url}/api/health")).is_success:
-                        return
-                except httpx.TransportError:
-                    await asyncio.sleep(0.05)
 
     async def end(self, how: signal.Signals) -> None:
         """Send ``how``, and wait until it is gone."""

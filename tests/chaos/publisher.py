@@ -13,6 +13,9 @@ import sys
 from lastevent.client import Publisher
 from lastevent.core.errors import Transient
 
+BATCHES_A_SECOND = 12.0
+"""Batches of one to five events, three on average."""
+
 
 async def publish(name: str, count: int, seed: int, stream: str, urls: list[str]) -> None:
     """Publish ``count`` batches of one to five events to ``stream``, on any of the servers."""
@@ -33,7 +36,7 @@ async def publish(name: str, count: int, seed: int, stream: str, urls: list[str]
             for identifier, n in zip(answer.ids, numbers, strict=True):
                 print("ack", identifier, n, flush=True)
             break
-        await asyncio.sleep(chance.expovariate(100))
+        await asyncio.sleep(chance.expovariate(BATCHES_A_SECOND))
     for publisher in publishers:
         await publisher.aclose()
 

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.chaos.publisher import BATCHES_A_SECOND
 from tests.chaos.subscriber import Seen, follow_client, follow_raw
 from tests.project.tree import ROOT
 
@@ -187,7 +188,7 @@ async def _answers(url: str) -> None:
 async def _publisher(
     name: str, seconds: float, seed: int, stream: str, urls: list[str]
 ) -> asyncio.subprocess.Process:
-    count = str(int(seconds * 12))
+    count = str(int(seconds * BATCHES_A_SECOND))
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.chaos.publisher", name, count, str(seed), stream, *urls),
         cwd=ROOT,

@@ -6,13 +6,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = str(Path(sys.executable).with_name("lastevent"))
 LIMIT_SECONDS = 20.0
+
+Invoke = Callable[..., subprocess.CompletedProcess[str]]
+"""``invoke(*arguments, **environment variables)``; see conftest."""
 
 _OURS = ("LASTEVENT_", "NEXTAUTH_", "VERCEL", "AWS_")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lastevent.cli.doctor import Finding, _skew
-from tests.cli.command import Server, lastevent
+from tests.cli.command import Invoke, Server
 
 SECRET = "a secret of more than thirty-two characters"
 KEY = "ci:another-secret-key=build:*"
@@ -23,9 +23,9 @@ def levels(ended: subprocess.CompletedProcess[str], subject: str) -> list[str]:
     return [finding.level for finding in findings(ended) if finding.subject == subject]
 
 
-def test_all_is_well(server: Server, tmp_path: Path) -> None:
-    ended = lastevent(
-        "doctor", "--url", server.url, cwd=tmp_path,
+def test_all_is_well(server: Server, invoke: Invoke) -> None:
+    ended = invoke(
+        "doctor", "--url", server.url,
         LASTEVENT_AUTH_SECRET=SECRET, LASTEVENT_API_KEYS=KEY,
     )  # fmt: skip
     assert ended.returncode == 0
@@ -37,37 +37,37 @@ def test_all_is_well(server: Server, tmp_path: Path) -> None:
     assert "another-secret-key" not in ended.stdout
 
 
-def test_it_leaves_nothing_in_the_store(server: Server, tmp_path: Path) -> None:
+def test_it_leaves_nothing_in_the_store(invoke: Invoke, tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path}/x.db"
-    assert lastevent("doctor", "--store", store).returncode == 0
+    assert invoke("doctor", "--store", store).returncode == 0
     names = (tmp_path / "x.db").read_bytes().count(b"doctor:")
-    assert lastevent("doctor", "--store", store).returncode == 0
+    assert invoke("doctor", "--store", store).returncode == 0
     # An outline outlives its stream (RULES 6); the events do not.
     assert (tmp_path / "x.db").read_bytes().count(b"doctor:") <= names + 4
 
 
-def test_development_is_worth_a_warning(tmp_path: Path) -> None:
-    ended = lastevent("doctor", cwd=tmp_path)
+def test_development_is_worth_a_warning(invoke: Invoke) -> None:
+    ended = invoke("doctor")
     assert ended.returncode == 0
     assert levels(ended, "secret") == ["warn"]
 
 
-def test_a_memory_store_is_worth_a_warning(tmp_path: Path) -> None:
-    ended = lastevent("doctor", "--store", "memory://", cwd=tmp_path)
+def test_a_memory_store_is_worth_a_warning(invoke: Invoke) -> None:
+    ended = invoke("doctor", "--store", "memory://")
     assert ended.returncode == 0
     assert levels(ended, "store") == ["ok", "warn"]
 
 
-def test_settings_that_cannot_be(tmp_path: Path) -> None:
-    ended = lastevent("doctor", cwd=tmp_path, LASTEVENT_HEARTBEAT_SECONDS="often")
+def test_settings_that_cannot_be(invoke: Invoke) -> None:
+    ended = invoke("doctor", LASTEVENT_HEARTBEAT_SECONDS="often")
     assert ended.returncode == 1
     (finding,) = [found for found in findings(ended) if found.level == "FAIL"]
     assert finding.subject == "settings"
     assert finding.text.startswith("LASTEVENT_HEARTBEAT_SECONDS: write a number")
 
 
-def test_a_secret_that_is_too_short(tmp_path: Path) -> None:
-    ended = lastevent("doctor", cwd=tmp_path, LASTEVENT_AUTH_SECRET="tooshort")
+def test_a_secret_that_is_too_short(invoke: Invoke) -> None:
+    ended = invoke("doctor", LASTEVENT_AUTH_SECRET="tooshort")
     assert ended.returncode == 1
     assert "tooshort" not in ended.stdout
     assert levels(ended, "settings") == ["FAIL"]
@@ -76,27 +76,27 @@ def test_a_secret_that_is_too_short(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "store", ["tape://drive", "sqlite:////proc/nowhere/x.db", "sqlite:////dev/null"]
 )
-def test_a_store_that_cannot_be_used(store: str, tmp_path: Path) -> None:
-    ended = lastevent("doctor", "--store", store, cwd=tmp_path)
+def test_a_store_that_cannot_be_used(store: str, invoke: Invoke) -> None:
+    ended = invoke("doctor", "--store", store)
     assert ended.returncode == 1
     assert levels(ended, "store") == ["FAIL"]
 
 
-def test_a_store_that_instances_would_not_share(tmp_path: Path) -> None:
-    ended = lastevent("doctor", cwd=tmp_path, VERCEL="1", LASTEVENT_AUTH_SECRET=SECRET)
+def test_a_store_that_instances_would_not_share(invoke: Invoke) -> None:
+    ended = invoke("doctor", VERCEL="1", LASTEVENT_AUTH_SECRET=SECRET)
     assert ended.returncode == 1
     assert levels(ended, "settings") == ["FAIL"]
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "nowhere", "ftp://127.0.0.1"])
-def test_a_server_that_is_not_there(url: str, tmp_path: Path) -> None:
-    ended = lastevent("doctor", "--url", url, cwd=tmp_path)
+def test_a_server_that_is_not_there(url: str, invoke: Invoke) -> None:
+    ended = invoke("doctor", "--url", url)
     assert ended.returncode == 1
     assert levels(ended, "server") == ["FAIL"]
 
 
-def test_a_server_of_somebody_else(server: Server, tmp_path: Path) -> None:
-    ended = lastevent("doctor", "--url", f"{server.url}/api/streams", cwd=tmp_path)
+def test_a_server_of_somebody_else(server: Server, invoke: Invoke) -> None:
+    ended = invoke("doctor", "--url", f"{server.url}/api/streams")
     assert ended.returncode == 1
     assert levels(ended, "server") == ["FAIL"]
 

@@ -10,7 +10,17 @@ import pytest
 
 from lastevent import __version__
 from lastevent.cli import COMMANDS, main
-from tests.cli.command import COMMAND, ROOT, Server, end, environment, free_port, lastevent, start
+from tests.cli.command import (
+    COMMAND,
+    ROOT,
+    Invoke,
+    Server,
+    end,
+    environment,
+    free_port,
+    lastevent,
+    start,
+)
 
 NAMES = ("serve", "init", "publish", "tail", "run", "token", "doctor")
 
@@ -76,8 +86,10 @@ def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFix
         (["serve", "--store", "tape://drive", "--port", "0"], 2, "must begin with"),
     ],
 )  # fmt: skip
-def test_an_error_is_one_sentence(arguments: list[str], code: int, said: str) -> None:
-    ended = lastevent(*arguments)
+def test_an_error_is_one_sentence(
+    arguments: list[str], code: int, said: str, invoke: Invoke
+) -> None:
+    ended = invoke(*arguments)
     assert ended.returncode == code, ended.stderr
     assert ended.stderr.startswith("lastevent: ")
     assert ended.stderr.count("\n") == 1

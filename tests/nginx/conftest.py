@@ -18,7 +18,7 @@ from tests.project.tree import ROOT
 START_SECONDS = 15.0
 SEARCHED = "/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin:/sbin"
 
-# `proxy_buffering on` and HTTP/1.0 upstream are the defaults: what is not named here is nginx's own.
+# What is not named here is nginx's own default, as `proxy_buffering on` and HTTP/1.0 upstream.
 CONFIGURATION = """
 daemon off;
 master_process off;
@@ -42,6 +42,11 @@ http {{
 """
 
 StartNginx = Callable[..., Awaitable[str]]
+
+
+def spawn(*command: str) -> "subprocess.Popen[bytes]":
+    """Start a process in the checkout."""
+    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL)
 
 
 @asynccontextmanager
@@ -80,10 +85,7 @@ async def nginx(tmp_path: Path) -> AsyncIterator[StartNginx]:
                     directory=directory, port=port, upstream=upstream, options=options
                 )
             )
-            process = subprocess.Popen(
-                [path, "-e", str(directory / "error.log"), "-c", str(configuration)],
-                stdin=subprocess.DEVNULL,
-            )
+            process = spawn(path, "-e", str(directory / "error.log"), "-c", str(configuration))
             await stack.enter_async_context(listening(process, port))
             return f"http://127.0.0.1:{port}"
 
@@ -114,13 +116,7 @@ async def server(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterato
 async def bare_port() -> AsyncIterator[int]:
     """The port of the control."""
     port = free_port()
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "uvicorn", "tests.nginx.bare_app:app", "--http", "h11"),
-            *("--port", str(port), "--log-level", "warning"),
-        ],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-    )
+    command = (sys.executable, "-m", "uvicorn", "tests.nginx.bare_app:app", "--http", "h11")
+    process = spawn(*command, "--port", str(port), "--log-level", "warning")
     async with listening(process, port):
         yield port

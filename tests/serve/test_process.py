@@ -44,8 +44,8 @@ class Process:
         until = time.monotonic() + WAIT_SECONDS
         while time.monotonic() < until:
             for line in self.said.splitlines():
-                if "running on http://" in line:
-                    return "http://" + line.split("running on http://")[1].split()[0]
+                if line.startswith("Serving on "):
+                    return line.split()[2]
             time.sleep(0.05)
         raise AssertionError(self.said)
 
@@ -125,7 +125,6 @@ def test_tokens_are_not_logged(directory: Path) -> None:
         ([], {"VERCEL": "1", "LASTEVENT_STORE_URL": "memory://"}, "LASTEVENT_STORE_URL"),
         ([], {"LASTEVENT_MAX_LEG_SECONDS": "soon"}, "LASTEVENT_MAX_LEG_SECONDS: write a number"),
         ([], {"LASTEVENT_STORE_URL": "mongodb://x"}, "sqlite://"),
-        ([], {"LASTEVENT_STORE_URL": "sqlite:////proc/nowhere/x.db"}, "x.db"),
     ],
 )
 def test_what_cannot_start_says_why(
@@ -136,6 +135,20 @@ def test_what_cannot_start_says_why(
         assert process.popen.wait(WAIT_SECONDS) != 0
         assert sentence in process.said
         assert "Traceback" not in process.said
+    finally:
+        process.stop()
+
+
+def test_without_its_store_it_starts_and_says_so(directory: Path) -> None:
+    """A store may come back; clients are told meanwhile (RULES 18)."""
+    process = Process(directory, LASTEVENT_STORE_URL="sqlite:////proc/nowhere/x.db")
+    try:
+        url = process.url()
+        assert httpx.get(f"{url}/api/health").status_code == 503
+        assert "starting without the store" in process.said
+        assert "Traceback" not in process.said
+        process.popen.send_signal(signal.SIGTERM)
+        assert process.popen.wait(WAIT_SECONDS) in (0, -signal.SIGTERM)
     finally:
         process.stop()
 

@@ -132,8 +132,8 @@ class Model(RuleBasedStateMachine):
         self.harness.advance(seconds)
 
     @rule(stream=STREAM)
-    def wait_for_creation(self, stream: str) -> None:
-        """Remember the position of a stream that does not exist: after all of its last life."""
+    def create(self, stream: str) -> None:
+        """Make a stream for whose creation a reader waits."""
         if stream not in self.lives:
             extent = self._runner.run(self.log.describe(stream))
             life = self.lives[stream] = Life()

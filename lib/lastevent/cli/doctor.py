@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import platform
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from importlib.util import find_spec
 from time import perf_counter, time
@@ -71,33 +71,25 @@ def add(commands: Commands) -> None:
 
 def call(args: argparse.Namespace) -> int:
     """Print the findings; return 1 if one of them is a FAIL."""
-    return asyncio.run(_print_findings(args))
-
-
-async def _print_findings(args: argparse.Namespace) -> int:
     failed = False
-    async for level, subject, text in _findings(args):
+    for level, subject, text in _findings(args):
         failed = failed or level == "FAIL"
         print(f"{level:<4}  {subject:<8}  {text}", flush=True)
     return 1 if failed else 0
 
 
-async def _findings(args: argparse.Namespace) -> AsyncIterator[Finding]:
-    for finding in _machine():
-        yield finding
+def _findings(args: argparse.Namespace) -> Iterator[Finding]:
+    yield from _machine()
     try:
         chosen = settings(args.store)
     except ConfigError as error:
         yield fail("settings", str(error))
     else:
         yield ok("settings", "every value can be used")
-        for finding in _secrets(chosen):
-            yield finding
-        async for finding in _store(chosen):
-            yield finding
+        yield from _secrets(chosen)
+        yield from asyncio.run(_store(chosen))
     if args.url:
-        async for finding in _server(args.url.rstrip("/")):
-            yield finding
+        yield from asyncio.run(_server(args.url.rstrip("/")))
 
 
 def _machine() -> Iterator[Finding]:
@@ -128,38 +120,36 @@ def _secrets(chosen: "Settings") -> Iterator[Finding]:
         yield ok("secret", f"{len(chosen.api_keys)} API keys")
 
 
-async def _store(chosen: "Settings") -> AsyncIterator[Finding]:
+async def _store(chosen: "Settings") -> list[Finding]:
     from lastevent.stores.url import open_store
 
     try:
         store, other = (open_store(chosen.store_url, chosen.retention) for _ in range(2))
     except ConfigError as error:
-        yield fail("store", str(error))
-        return
+        return [fail("store", str(error))]
     try:
         async with asyncio.timeout(STORE_SECONDS):
             took = await _round_trip(store, other if store.shared else store)
     except TimeoutError:
-        yield fail("store", f"{store.name}: no answer within {STORE_SECONDS:g} s: is it up?")
+        return [fail("store", f"{store.name}: no answer within {STORE_SECONDS:g} s: is it up?")]
     except LastEventError as error:
-        yield fail("store", f"{store.name}: {error}")
-    else:
-        said = f"{store.name}: wrote, read back and deleted an event in {took * 1000:.0f} ms"
-        yield warn("store", f"{said}: slow") if took > SLOW_SECONDS else ok("store", said)
-        for finding in _durability(store):
-            yield finding
+        return [fail("store", f"{store.name}: {error}")]
     finally:
         await store.close()
         await other.close()
+    said = f"{store.name}: wrote, read back and deleted an event in {took * 1000:.0f} ms"
+    speed = warn("store", f"{said}: slow") if took > SLOW_SECONDS else ok("store", said)
+    return [speed, _durability(store)]
 
 
-def _durability(store: "Store") -> Iterator[Finding]:
+def _durability(store: "Store") -> Finding:
     if not store.durable:
-        yield warn("store", "what is acknowledged does not survive the process: try sqlite:///FILE")
-    elif not store.shared:
-        yield warn("store", "only one process sees it")
-    else:
-        yield ok("store", "what is acknowledged survives the process, and all processes see it")
+        return warn(
+            "store", "what is acknowledged does not survive the process: try sqlite:///FILE"
+        )
+    if not store.shared:
+        return warn("store", "only one process sees it")
+    return ok("store", "what is acknowledged survives the process, and all processes see it")
 
 
 async def _round_trip(store: "Store", other: "Store") -> float:
@@ -185,8 +175,9 @@ async def _round_trip(store: "Store", other: "Store") -> float:
     return perf_counter() - began
 
 
-async def _server(url: str) -> AsyncIterator[Finding]:
+async def _server(url: str) -> list[Finding]:
     from lastevent.client.transport import check_url, open_client, passing_trouble
+    from lastevent.serve.settings import is_loopback
 
     try:
         host = urlsplit(check_url(url)).hostname or ""
@@ -196,15 +187,13 @@ async def _server(url: str) -> AsyncIterator[Finding]:
                 answer = await client.get(f"{url}/api/health")
             took = perf_counter() - began
     except TimeoutError:
-        yield fail("server", f"no answer within {SERVER_SECONDS:g} s: is it up?")
-        return
+        return [fail("server", f"no answer within {SERVER_SECONDS:g} s: is it up?")]
     except LastEventError as error:
-        yield fail("server", f"{error}: is it up, and the address right?")
-        return
-    yield _health(answer, took)
-    yield _skew(answer.headers.get("date"), asked + took / 2)
-    if url.startswith("http:") and not _is_here(host):
-        yield warn("server", "without https:// tokens can be read on the way")
+        return [fail("server", f"{error}: is it up, and the address right?")]
+    found = [_health(answer, took), _skew(answer.headers.get("date"), asked + took / 2)]
+    if url.startswith("http:") and not is_loopback(host):
+        found.append(warn("server", "without https:// tokens can be read on the way"))
+    return found
 
 
 def _health(answer: "httpx.Response", took: float) -> Finding:
@@ -231,9 +220,3 @@ def _skew(date: str | None, middle: float) -> Finding:
         )
         return fail("clock", text) if skew > SKEW_FAILURE else warn("clock", text)
     return ok("clock", f"within {skew + 0.5:.0f} s of the server's")
-
-
-def _is_here(host: str) -> bool:
-    from lastevent.serve.settings import is_loopback
-
-    return is_loopback(host)

@@ -21,6 +21,9 @@ Without LASTEVENT_AUTH_SECRET it serves for development: to this machine only, a
 needs no token. docs/settings.md lists all settings.
 """
 BACKLOG = 2048
+SWITCH_SECONDS = 0.0005
+"""How long the event loop may keep the store's threads waiting for the interpreter. They need it for
+moments only, but often: with Python's 5 ms a busy loop made each commit take a hundred of them."""
 
 
 def add(commands: Commands) -> None:
@@ -54,6 +57,7 @@ def call(args: argparse.Namespace) -> int:
     listener = _listen(args.host, args.port)
     host, port = listener.getsockname()[:2]
     print(f"Serving on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
+    sys.setswitchinterval(SWITCH_SECONDS)
     server = uvicorn.Server(uvicorn.Config(app, http="httptools", lifespan="on"))
     try:
         server.run([listener])

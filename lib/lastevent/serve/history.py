@@ -55,7 +55,9 @@ async def history(service: Service, request: Request, streams: tuple[str, ...]) 
         if _has_events(pages, types) or truncated or over or left <= 0 or service.stopping.is_set():
             return _answer(pages, types, truncated)
         if all(page.at_end for page in pages.values()):
-            await _wait(service, cursors, left)
+            # Nothing comes in a stream that is closed, and waiting for it would end at once.
+            still_open = {name: cursors[name] for name in streams if not pages[name].closed}
+            await _wait(service, still_open, left)
 
 
 def _has_events(pages: Mapping[str, Page], types: Types) -> bool:

@@ -1,0 +1,44 @@
+"""A server whose streams are wrong in known ways, written in chunks that are cut anywhere."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from random import Random
+
+OPENING = b'id: 0\nevent: stream\ndata: {"state":"live"}\n\n'
+
+
+def _chunks(raw: bytes, random: Random) -> bytes:
+    """Return ``raw`` in HTTP chunks of a few bytes."""
+    out = b""
+    begin = 0
+    while begin < len(raw):
+        part = raw[begin : begin + random.randint(1, 40)]
+        out += b"%x\r\n%b\r\n" % (len(part), part)
+        begin += len(part)
+    return out
+
+
+@asynccontextmanager
+async def serving_wrongly(streams: Sequence[Sequence[int]]) -> AsyncIterator[int]:
+    """Give the n-th connection the events of ``streams[n]``; yields the port."""
+    random = Random(7)
+    left = iter(streams)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+        raw = OPENING + b"".join(b"data: ~%d:1~xxx\n\n" % number for number in next(left))
+        out = head + b"Transfer-Encoding: chunked\r\n\r\n" + _chunks(raw, random)
+        while out:
+            size = random.randint(1, 60)
+            writer.write(out[:size])
+            out = out[size:]
+            await writer.drain()
+            await asyncio.sleep(0)
+        await reader.read()  # until the client leaves
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]

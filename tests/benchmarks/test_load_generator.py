@@ -1,0 +1,91 @@
+"""The load generator against real servers: right ones, and ones that are wrong on purpose."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.cases import fresh
+from benchmarks.processes import Worker, serving
+from benchmarks.subjects import CONTROL, MEMORY, SQLITE, SUBJECTS, Subject
+from tests.benchmarks.bad_server import serving_wrongly
+
+SECONDS = 30.0
+RIGHT = {"lost": 0, "repeated": 0, "disordered": 0}
+
+
+@pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.name)
+async def test_three_subscribers_and_fifty_events(subject: Subject) -> None:
+    async with fresh(subject) as rig, rig.subscribers(3, timed=True) as audience:
+        published = await rig.publish(events=50, workers=4)
+        audience.release({"order": published["order"]})
+        got = await audience.result(SECONDS)
+    assert sorted(published["order"]) == list(range(50))
+    assert got["verdict"] == RIGHT
+    assert (got["delivered"], got["broken"]) == (150, 0)
+    assert 0 < got["latency"]["p50"] <= got["latency"]["p99"] <= SECONDS * 1e3
+    assert got["seconds"] > 0
+
+
+async def test_a_publisher_that_writes_the_file_itself() -> None:
+    async with fresh(SQLITE) as rig, rig.subscribers(2, timed=True) as audience:
+        published = await rig.publish_straight(rate=200.0, events=20)
+        audience.release({"order": published["order"]})
+        got = await audience.result(SECONDS)
+    assert published["order"] == list(range(20))
+    assert got["verdict"] == RIGHT
+
+
+@pytest.mark.parametrize("subject", [CONTROL, MEMORY], ids=lambda subject: subject.name)
+async def test_a_history_read_again(subject: Subject) -> None:
+    async with fresh(subject) as rig:
+        first = await rig.publish(events=1)
+        async with rig.subscribers(replays=3) as audience:
+            published = await rig.publish(events=400, batch=100, workers=1, first=1)
+            audience.release({"order": published["order"], "after": first["last_id"]})
+            got = await audience.result(SECONDS)
+    assert published["order"] == list(range(1, 401))
+    assert got["verdict"] == RIGHT
+    assert len(got["seconds"]) == 3
+
+
+async def test_events_that_never_come_are_missed() -> None:
+    """The log is said to hold three events more than were published."""
+    async with fresh(CONTROL) as rig, rig.subscribers(2, quiet_seconds=0.5) as audience:
+        published = await rig.publish(events=10)
+        audience.release({"order": [*published["order"], 10, 11, 12]})
+        got = await audience.result(SECONDS)
+    assert got["verdict"] == {**RIGHT, "lost": 6}
+
+
+RIGHTLY = list(range(30))
+
+
+@pytest.mark.parametrize(
+    ("streams", "verdict"),
+    [
+        ([RIGHTLY, RIGHTLY, RIGHTLY], RIGHT),
+        ([RIGHTLY, RIGHTLY[:10] + RIGHTLY[11:], RIGHTLY], {**RIGHT, "lost": 1}),
+        ([RIGHTLY, RIGHTLY, [*RIGHTLY, 29]], {**RIGHT, "repeated": 1}),
+        ([RIGHTLY, [1, 0, *RIGHTLY[2:]], RIGHTLY], {**RIGHT, "disordered": 1}),
+    ],
+    ids=["right", "loses", "repeats", "swaps"],
+)
+async def test_what_a_wrong_server_does_is_seen(
+    streams: list[list[int]], verdict: dict[str, int]
+) -> None:
+    async with serving_wrongly(streams) as port:
+        task = {"port": port, "path": "/", "headers": {}, "subscribers": len(streams)}
+        task["quiet_seconds"] = 0.5
+        async with Worker.started("benchmarks.subscribers", task) as audience:
+            await audience.ready(SECONDS)
+            audience.release({"order": RIGHTLY})
+            got = await audience.result(SECONDS)
+    assert got["verdict"] == verdict
+
+
+async def test_a_refused_subscription_fails_the_run(tmp_path: Path) -> None:
+    async with serving(MEMORY.app, MEMORY.environ(tmp_path)) as server:
+        task = {"port": server.port, "path": "/api/streams/s", "headers": {}}
+        async with Worker.started("benchmarks.subscribers", task) as audience:
+            with pytest.raises(RuntimeError, match="instead of READY"):
+                await audience.ready(SECONDS)
