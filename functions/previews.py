@@ -1,6 +1,11 @@
 """Previews: start and stop the commands that the settings name, and follow their logs."""
 
+from contextlib import suppress
 from functools import partial
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from lastevent.core.errors import Transient
 from lastevent.core.topic import matches_any, stream_name
@@ -10,9 +15,6 @@ from lastevent.serve.service import Service
 from lastevent.serve.subscribe import Subscription, requested_types
 from lastevent.services.preview import Preview, stream_of
 from lastevent.services.previews import Previews
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 ALL = stream_of("*")
 """Who may append to all of these may start and stop previews."""
@@ -90,10 +92,8 @@ async def _log(service: Service, request: Request) -> Subscription:
     """Serve a preview's log; 404 for one that does not exist."""
     _, id = await _reader(service, request)
     previews = service.part(_previews)
-    try:
+    with suppress(Transient):  # the leg says so itself, and keeps its client (RULES 18)
         await previews.get(id)
-    except Transient:
-        pass  # the leg says so itself, and keeps its client (RULES 18)
     return Subscription(
         (stream_of(id),), types=requested_types(request), during=partial(previews.watch, id)
     )

@@ -62,7 +62,7 @@ async def test_every_acknowledged_event_arrives_once_and_in_order(tmp_path: Path
 
 
 def token(seconds: float = 3600, **grants: list[str]) -> str:
-    return mint(SECRET, {"sub": "x"} | grants, seconds)
+    return mint(SECRET, {"sub": "x", **grants}, seconds)
 
 
 async def test_tokens(tmp_path: Path) -> None:
@@ -84,6 +84,7 @@ async def test_tokens(tmp_path: Path) -> None:
             await anext(aiter(Stream(url, token=expired)))
 
 
+@pytest.mark.slow
 async def test_a_token_that_ends_within_a_leg_is_renewed(tmp_path: Path) -> None:
     asked = 0
 

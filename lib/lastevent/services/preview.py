@@ -89,7 +89,8 @@ def stream_of(id: str) -> str:
 
 def failure(error: str, now_ms: int) -> NewEvent:
     """Return the event that tells why a log ends, or is about to."""
-    return NewEvent("failure", json.dumps({"error": error, "time": now_ms}))
+    data = json.dumps({"error": error, "time": now_ms}, separators=(",", ":"))
+    return NewEvent("failure", data)
 
 
 def iso(ms: int) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from lastevent.core.errors import StoreUnavailable, Transient
+from lastevent.core.errors import LastEventError, StoreUnavailable, Transient
 from lastevent.stores.sqlite.failure import translated
 from lastevent.stores.sqlite.schema import connect
 
@@ -187,7 +187,7 @@ class Engine:
     def _sweep_once(self, db: "Connection") -> bool:
         try:
             return db.run("BEGIN IMMEDIATE", self._sweep)
-        except sqlite3.Error:
+        except (sqlite3.Error, OSError, LastEventError):
             return False  # nobody waits for it, and the next one does the same
 
 
