@@ -7,7 +7,11 @@ SHELL := /bin/bash
         vendor screenshots
 
 STORE ?= sqlite
-AS ?= uvicorn
+# AS is also make's own name for the assembler, which counts as unset here.
+ifeq ($(origin AS),default)
+AS := uvicorn
+endif
+PORT ?= 8000
 # More arguments for pytest, for example: make test-fast ARGS="-x -k resume"
 ARGS ?=
 
@@ -37,14 +41,14 @@ $(INSTALLED): requirements/dev.txt pyproject.toml
 	    --no-build-isolation --editable .
 	@touch $@
 
-run: setup  ## the server on 127.0.0.1:8000 with a live preview (STORE=sqlite AS=uvicorn)
-	@$(BIN)/python infra/local/run.py --store $(STORE) --as $(AS)
+run: setup  ## the server on 127.0.0.1:8000 with a live preview (STORE=sqlite AS=uvicorn PORT=8000)
+	@$(BIN)/python infra/local/run.py --store $(STORE) --as $(AS) --port $(PORT)
 
 test: prerequisites setup $(MODULES)  ## all tests
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-fast: setup  ## the tests that need no browser and no foreign tool, in under two minutes
-	@$(BIN)/python -m pytest -m "not browser and not nginx and not slow" $(ARGS)
+	@$(BIN)/python -m pytest -n 2 -m "not browser and not nginx and not slow" $(ARGS)
 
 check: setup  ## lint, format, types, layers, docs
 	$(BIN)/ruff check .

@@ -178,12 +178,13 @@ def _fan_out(subscribers: int) -> Run:
             got, published, cpu = await _followed(
                 rig,
                 count,
-                lambda: rig.publish(seconds=scale.saturated_seconds, workers=SATURATING),
+                lambda: rig.publish(
+                    seconds=scale.saturated_seconds, workers=SATURATING, pipelined=True
+                ),
                 timed=False,
             )
         delivered = max(got["delivered"], 1)
         figures = {
-            f"{key}_published": published["events_per_second"],
             f"{key}_delivered": delivered / max(got["seconds"], 1e-9),
             f"{key}_cpu": cpu / delivered * 1e6,
         }
@@ -192,12 +193,29 @@ def _fan_out(subscribers: int) -> Run:
     return run
 
 
-def _tool(got: Mapping[str, Any], published: Mapping[str, Any]) -> dict[str, float]:
+async def publishing(subject: Subject, scale: Scale) -> Measured:
+    """Publishers that wait for their answers, many at once, and nobody reads."""
+    async with fresh(subject) as rig:
+        before = rig.server.cpu_seconds()
+        published = await rig.publish(seconds=scale.saturated_seconds, workers=SATURATING)
+        cpu = rig.server.cpu_seconds() - before
+    figures = {
+        "publish": published["events_per_second"],
+        "publish_cpu": cpu / len(published["order"]) * 1e6,
+    }
+    return Measured(figures, tool=_own(published))
+
+
+def _own(published: Mapping[str, Any]) -> dict[str, float]:
     return {
-        "subscribers_cpu": got["cpu_seconds"] / max(got["seconds"], 1e-9),
         "publisher_cpu": published["cpu_seconds"] / published["seconds"],
         "publisher_late_ms": published["late_ms"],
     }
+
+
+def _tool(got: Mapping[str, Any], published: Mapping[str, Any]) -> dict[str, float]:
+    subscribers_cpu = got["cpu_seconds"] / max(got["seconds"], 1e-9)
+    return {"subscribers_cpu": subscribers_cpu, **_own(published)}
 
 
 async def replay(subject: Subject, scale: Scale) -> Measured:
@@ -261,6 +279,7 @@ async def _interpreter(statement: str) -> float:
 CASES = (
     Case("latency", _paced(1, LATENCY_RATE, "latency")),
     Case("crossing", crossing, (SQLITE,)),
+    Case("publishing", publishing),
     Case("fan-out to 1", _fan_out(1)),
     Case("fan-out to 100", _fan_out(100)),
     Case("fan-out to 1000", _fan_out(1000)),

@@ -3,14 +3,16 @@
 It gets its task as JSON on the command line and answers with its result, in which ``order`` is the
 log's: the publisher's numbers, sorted by the ids that the log gave.
 
-Over HTTP it holds several connections with one request on each. Straight to the store, it opens
-the same SQLite file as the server, whose wake-up then has to cross processes.
+Over HTTP it holds one request on each of several connections, or many on one (pipelined), as a
+publisher does that does not wait for answers. Straight to the store, it opens the same SQLite file
+as the server, whose wake-up then has to cross processes.
 """
 
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
 from time import monotonic, monotonic_ns, process_time
@@ -18,6 +20,7 @@ from time import monotonic, monotonic_ns, process_time
 import uvloop
 
 from benchmarks.connection import Connection, request
+from benchmarks.lines import answer
 from benchmarks.marks import data
 from lastevent.core.event import NewEvent
 from lastevent.stores.url import open_store
@@ -30,8 +33,9 @@ POST_SECONDS = 30.0
 class Task:
     """What to publish: ``events`` in all, or as many as fit in ``seconds``.
 
-    ``rate`` is in events a second, 0 for as fast as ``workers`` get answers. With ``store_url`` it
-    publishes to ``stream`` there, without the server.
+    ``rate`` is in events a second, 0 for as fast as ``workers`` get answers; ``pipelined`` puts all
+    of them on one connection. With ``store_url`` it publishes to ``stream`` there, without the
+    server.
     """
 
     path: str
@@ -44,6 +48,7 @@ class Task:
     rate: float = 0.0
     batch: int = 1
     workers: int = 8
+    pipelined: bool = False
     first: int = 0
 
 
@@ -51,37 +56,54 @@ Publish = Callable[[list[int]], Awaitable[list[str]]]
 """Publishes the events of these numbers; returns their ids."""
 
 
-async def over_http(task: Task) -> Publish:
-    """Connect; return what publishes one batch over a connection of its own."""
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[int | None]
-    body: list[bytes] = []
+class Poster:
+    """Publishes over one connection; what is asked while an answer is due waits behind it."""
 
-    def end(status: int | None) -> None:
-        if not answer.done():
-            answer.set_result(status)
+    def __init__(self, task: Task) -> None:
+        self._path = task.path
+        self._headers = {"Content-Type": "application/json", **(task.headers or {})}
+        self._connection = Connection(self._piece, self._end)
+        self._due: deque[asyncio.Future[tuple[int | None, bytes]]] = deque()
+        self._body = b""
 
-    answer = loop.create_future()
-    connection = Connection(body.append, end)
-    await loop.create_connection(lambda: connection, "127.0.0.1", task.port)
+    async def connect(self, port: int) -> None:
+        """Open the connection."""
+        loop = asyncio.get_running_loop()
+        await loop.create_connection(lambda: self._connection, "127.0.0.1", port)
 
-    async def publish(sequences: list[int]) -> list[str]:
-        nonlocal answer
-        body.clear()
-        answer = loop.create_future()
+    async def publish(self, sequences: list[int]) -> list[str]:
+        """Post one event, or a list of them; raise RuntimeError unless they are taken."""
         now_ns = monotonic_ns()
         events = [{"type": TYPE, "data": data(sequence, now_ns)} for sequence in sequences]
         text = json.dumps(events if len(events) > 1 else events[0]).encode()
-        headers = {"Content-Type": "application/json", **(task.headers or {})}
-        connection.send(request("POST", task.path, headers, text))
+        waiting: asyncio.Future[tuple[int | None, bytes]]
+        waiting = asyncio.get_running_loop().create_future()
+        self._due.append(waiting)
+        self._connection.send(request("POST", self._path, self._headers, text))
         async with asyncio.timeout(POST_SECONDS):
-            status = await answer
+            status, body = await waiting
         if status != 201:
-            raise RuntimeError(f"a publish was answered {status}: {b''.join(body)[:300]!r}")
-        ids: list[str] = json.loads(b"".join(body))["ids"]
+            raise RuntimeError(f"a publish was answered {status}: {body[:300]!r}")
+        ids: list[str] = json.loads(body)["ids"]
         return ids
 
-    return publish
+    def _piece(self, piece: bytes) -> None:
+        self._body += piece
+
+    def _end(self, status: int | None) -> None:
+        body, self._body = self._body, b""
+        ended = self._due if status is None else [self._due.popleft()]
+        for waiting in ended:
+            if not waiting.done():
+                waiting.set_result((status, body))
+
+
+async def over_http(task: Task) -> Sequence[Publish]:
+    """Connect; return what each worker publishes with."""
+    posters = [Poster(task) for _ in range(1 if task.pipelined else task.workers)]
+    for poster in posters:
+        await poster.connect(task.port)
+    return [poster.publish for poster in posters] * (task.workers // len(posters))
 
 
 def straight(task: Task) -> Publish:
@@ -99,9 +121,9 @@ def straight(task: Task) -> Publish:
 async def run(task: Task) -> dict[str, object]:
     """Publish, and return what was published and how fast."""
     if task.store_url:
-        publishers = [straight(task)] * task.workers
+        publishers: Sequence[Publish] = [straight(task)] * task.workers
     else:
-        publishers = [await over_http(task) for _ in range(task.workers)]
+        publishers = await over_http(task)
     ids: dict[str, int] = {}
     began = monotonic()
     cpu = process_time()
@@ -147,7 +169,7 @@ def _batches(task: Task, began: float) -> Iterator[tuple[float, list[int]]]:
 
 
 def main() -> None:
-    print(json.dumps(uvloop.run(run(Task(**json.loads(sys.argv[1]))))), flush=True)
+    answer(uvloop.run(run(Task(**json.loads(sys.argv[1])))))
 
 
 if __name__ == "__main__":

@@ -25,10 +25,9 @@ class Row:
 
 
 def _fan_out(count: int) -> tuple[Row, ...]:
-    key, label = f"fan_out_{count}", f"saturated, {count} subscribers"
+    key, label = f"fan_out_{count}", f"saturated, {count} subscriber{'s' if count > 1 else ''}"
     return (
-        Row(f"{key}_published", f"{label}: published", "/s", digits=0),
-        Row(f"{key}_delivered", f"{label}: delivered", "/s", digits=0),
+        Row(f"{key}_delivered", f"{label}: deliveries", "/s", digits=0),
         Row(f"{key}_cpu", f"{label}: server CPU", "µs/delivery"),
     )
 
@@ -38,6 +37,8 @@ ROWS = (
     Row("latency_p99", "publish to subscriber, p99", "ms"),
     Row("crossing_p50", "the same, another process writes the file, p50", "ms", "latency_p50"),
     Row("crossing_p99", "the same, another process writes the file, p99", "ms", "latency_p99"),
+    Row("publish", "32 publishers at once, nobody reads", "events/s", digits=0),
+    Row("publish_cpu", "32 publishers at once: server CPU", "µs/event", digits=0),
     *(row for count in (1, 100, 1000) for row in _fan_out(count)),
     Row("crowd_p50", "1000 subscribers × 50/s, p50", "ms"),
     Row("crowd_p99", "1000 subscribers × 50/s, p99", "ms"),

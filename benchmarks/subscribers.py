@@ -18,6 +18,7 @@ import uvloop
 
 from benchmarks.audience import Audience, Subscriber
 from benchmarks.connection import Connection, request
+from benchmarks.lines import answer, say
 from benchmarks.marks import Verdict
 
 CONNECTING = 64
@@ -110,7 +111,7 @@ async def _connect(task: Task, audience: Audience, broken: list[int | None]) -> 
         connections = await asyncio.gather(*map(connect, audience.subscribers))
     if broken:
         raise RuntimeError(f"the server ended a subscription: status {broken[0]}")
-    print("READY", flush=True)
+    say("READY")
     return connections
 
 
@@ -173,8 +174,7 @@ async def _released() -> Release:
 
 def main() -> None:
     task = Task(**json.loads(sys.argv[1]))
-    result = uvloop.run(replay(task) if task.replays else follow(task))
-    print(json.dumps(result), flush=True)
+    answer(uvloop.run(replay(task) if task.replays else follow(task)))
 
 
 if __name__ == "__main__":

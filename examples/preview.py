@@ -39,7 +39,7 @@ def colour(text: str, code: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What one file looks like: ``error`` if it cannot be right, ``warnings`` what could be better."""
+    """What one file looks like: an ``error`` makes it unfit, ``warnings`` do not."""
 
     path: Path
     lines: int
@@ -55,7 +55,7 @@ class Checked:
         if self.error:
             verdict = colour("BAD ", RED)
         size = f"{self.lines:6,} lines {self.size / 1024:7.1f} KiB"
-        return f"{verdict} {str(self.path):<46} {size}  {colour(self.parts, DIM)}"
+        return f"{verdict} {self.path!s:<46} {size}  {colour(self.parts, DIM)}"
 
 
 def check(path: Path, name: Path) -> Checked:

@@ -13,6 +13,8 @@ import { LogLines } from "./log-lines.js";
 
 /** Rows kept in the document above and below those in sight. */
 const MARGIN = 20;
+/** How long a scrolling may glide on, in ms, after its reader asked for the end. */
+const GLIDE = 700;
 
 export class LogView {
   lines = new LogLines();
@@ -25,6 +27,7 @@ export class LogView {
   #rowHeight = 0;
   #following = true;
   #lastTop = 0;
+  #glidesUntil = 0;
   #lastDropped = 0;
   #seen = 0;
   #frame = 0;
@@ -42,18 +45,19 @@ export class LogView {
     pane.append(this.#space);
     pane.addEventListener("scroll", () => this.#onScroll(), { passive: true });
     jump.addEventListener("click", () => {
-      this.#following = true;
-      this.update();
+      this.#follow();
       pane.focus({ preventScroll: true });
+    });
+    pane.addEventListener("keydown", (event) => {
+      if (event.key !== "End") return;
+      // The browser would glide to where the end was, which has moved on by then.
+      event.preventDefault();
+      this.#follow();
     });
     new ResizeObserver(() => {
       this.#rowHeight = 0;
       this.update();
     }).observe(pane);
-  }
-
-  get following() {
-    return this.#following;
   }
 
   /** Begin with an empty log. */
@@ -77,8 +81,15 @@ export class LogView {
   #onScroll() {
     const { scrollTop, scrollHeight, clientHeight } = this.#pane;
     if (scrollHeight - scrollTop - clientHeight < this.#rowHeight) this.#following = true;
-    else if (scrollTop < this.#lastTop) this.#pause();
+    else if (scrollTop < this.#lastTop && performance.now() > this.#glidesUntil) this.#pause();
     this.#lastTop = scrollTop;
+    this.update();
+  }
+
+  #follow() {
+    this.#following = true;
+    // A scrolling that is under way must not look like its reader's next move.
+    this.#glidesUntil = performance.now() + GLIDE;
     this.update();
   }
 

@@ -13,7 +13,8 @@ import { LogView } from "./log-view.js";
  * @property {string} name
  * @property {"starting" | "running" | "stopping" | "exited" | "failed" | "lost"} state
  * @property {string} started_at
- * @property {string} url
+ * @property {number | null} code
+ * @property {string | null} signal
  */
 
 const LIST_EVERY = 5000;
@@ -40,7 +41,7 @@ const connection = new Connection(byId("connection"), byId("reason"), byId("reco
   stream?.reconnect(),
 );
 
-/** @type {Preview[]} */
+/** The newest first. @type {Preview[]} */
 let previews = [];
 /** The preview that is shown. @type {string | null} */
 let shown = null;
@@ -99,8 +100,7 @@ async function start(name, button) {
 }
 
 function showList() {
-  const newestFirst = previews.toSorted((a, b) => (a.started_at < b.started_at ? 1 : -1));
-  replaceIfOther(list, newestFirst.map(listItem));
+  replaceIfOther(list, previews.map(listItem));
   byId("no-previews").hidden = previews.length > 0;
   showFacts();
 }
@@ -109,23 +109,27 @@ function showList() {
 function listItem(preview) {
   const item =
     list.querySelector(`[data-id="${CSS.escape(preview.id)}"]`) ?? document.createElement("li");
-  const began = clockTime(Date.parse(preview.started_at));
+  const detail = `${outcomeOf(preview)}, ${clockTime(Date.parse(preview.started_at))}`;
   const current = preview.id === shown;
-  const now = `${preview.state} ${current}`;
+  const now = `${detail} ${current}`;
   if (!(item instanceof HTMLElement) || item.dataset["now"] === now) return item;
   item.dataset["id"] = preview.id;
   item.dataset["now"] = now;
   const link = document.createElement("a");
   link.href = address(preview.id);
   if (current) link.ariaCurrent = "page";
-  const detail = element("span", "detail", `${preview.state}, ${began}`);
-  link.append(element("span", "name", preview.name), detail);
-  item.dataset["state"] = preview.state;
+  link.append(element("span", "name", preview.name), element("span", "detail", detail));
+  item.dataset["state"] = preview.code ? "failed" : preview.state;
   // The link that has the focus is about to be replaced by its like.
   const focused = item.contains(document.activeElement);
   item.replaceChildren(link);
   if (focused) link.focus();
   return item;
+}
+
+/** @param {Preview} preview */
+function outcomeOf({ state, code, signal }) {
+  return state === "exited" ? exitWords({ code, signal }) : state;
 }
 
 /**
@@ -223,7 +227,8 @@ function showFacts() {
 
 /** @param {Preview | undefined} preview */
 function facts(preview) {
-  const outcome = run.outcome || (preview?.state ?? "");
+  const known = preview && !RUNNING.includes(preview.state) ? outcomeOf(preview) : "";
+  const outcome = known || run.outcome || (preview?.state ?? "");
   if (!run.started) return outcome;
   const running = preview !== undefined && RUNNING.includes(preview.state);
   if (!run.ended && !running) return outcome;
@@ -316,8 +321,7 @@ function replaceIfOther(parent, children) {
 /** The preview that the address names, else the newest that runs, else the newest. */
 function wanted() {
   const named = new URLSearchParams(location.search).get("preview");
-  const newest = previews.toSorted((a, b) => (a.started_at < b.started_at ? 1 : -1));
-  return named ?? (newest.find(({ state }) => state === "running") ?? newest[0])?.id;
+  return named ?? (previews.find(({ state }) => state === "running") ?? previews[0])?.id;
 }
 
 function selectWanted() {

@@ -32,6 +32,8 @@ def _watch_loops() -> Iterator[None]:
             # A route imports what it needs on its first call, and that reads files: it is the
             # price of a quick cold start, paid once.
             function.can_block_in("<frozen importlib._bootstrap>", "_find_and_load")
+            # What is logged is written at once, to wherever pytest keeps it.
+            function.can_block_in("logging/__init__.py", "emit")
         watch.activate()
         yield
         watch.deactivate()

@@ -42,3 +42,23 @@ async def serving_wrongly(streams: Sequence[Sequence[int]]) -> AsyncIterator[int
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         yield server.sockets[0].getsockname()[1]
+
+
+@asynccontextmanager
+async def answering(ids: Sequence[str]) -> AsyncIterator[int]:
+    """Take one publish after the other and give them ``ids``; yields the port."""
+    left = iter(ids)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for identifier in left:
+            head = await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(int(head.lower().split(b"content-length:")[1].split()[0]))
+            body = b'{"ids":["%b"]}' % identifier.encode()
+            writer.write(
+                b"HTTP/1.1 201 Created\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+            )
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]

@@ -1,13 +1,16 @@
 """The load generator against real servers: right ones, and ones that are wrong on purpose."""
 
+import asyncio
+import sys
+from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import pytest
 
 from benchmarks.cases import fresh
-from benchmarks.processes import Worker, serving
+from benchmarks.processes import ROOT, Worker, serving
 from benchmarks.subjects import CONTROL, MEMORY, SQLITE, SUBJECTS, Subject
-from tests.benchmarks.bad_server import serving_wrongly
+from tests.benchmarks.bad_server import answering, serving_wrongly
 
 SECONDS = 30.0
 RIGHT = {"lost": 0, "repeated": 0, "disordered": 0}
@@ -24,6 +27,24 @@ async def test_three_subscribers_and_fifty_events(subject: Subject) -> None:
     assert (got["delivered"], got["broken"]) == (150, 0)
     assert 0 < got["latency"]["p50"] <= got["latency"]["p99"] <= SECONDS * 1e3
     assert got["seconds"] > 0
+
+
+async def test_a_publisher_that_does_not_wait_for_answers() -> None:
+    async with fresh(MEMORY) as rig, rig.subscribers(2) as audience:
+        published = await rig.publish(events=200, workers=16, pipelined=True)
+        audience.release({"order": published["order"]})
+        got = await audience.result(SECONDS)
+    assert published["order"] == list(range(200))
+    assert got["verdict"] == RIGHT
+
+
+async def test_the_log_s_order_is_that_of_its_ids() -> None:
+    async with answering(["b", "d", "a", "c"]) as port:
+        task = {"port": port, "path": "/", "events": 4, "workers": 1}
+        async with Worker.started("benchmarks.publisher", task) as publisher:
+            published = await publisher.result(SECONDS)
+    assert published["order"] == [2, 0, 3, 1]
+    assert published["last_id"] == "d"
 
 
 async def test_a_publisher_that_writes_the_file_itself() -> None:
@@ -46,6 +67,26 @@ async def test_a_history_read_again(subject: Subject) -> None:
     assert published["order"] == list(range(1, 401))
     assert got["verdict"] == RIGHT
     assert len(got["seconds"]) == 3
+
+
+INTERRUPTED = """
+import signal
+from benchmarks.lines import say
+signal.signal(signal.SIGALRM, lambda *_: None)
+signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+say("x" * 1_000_000)
+"""
+
+
+async def test_a_long_answer_comes_whole() -> None:
+    """A write that is interrupted is taken in part, and an unbuffered print() drops the rest."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-u", "-c", INTERRUPTED, stdout=PIPE, cwd=ROOT
+    )
+    await asyncio.sleep(0.3)  # the pipe is full, and the writer waits
+    async with asyncio.timeout(SECONDS):
+        said, _ = await process.communicate()
+    assert len(said) == 1_000_001
 
 
 async def test_events_that_never_come_are_missed() -> None:

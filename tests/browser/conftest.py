@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
+from tests.browser.log_page import LogPage
 from tests.browser.proxy import Proxy
 from tests.browser.server import Server
 
@@ -66,6 +67,12 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
     await server.start()
     yield server
     await server.end(signal.SIGTERM)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def log(page: Page, proxy: Proxy) -> LogPage:
+    """The page of the previews, reached through the proxy."""
+    return LogPage(page, proxy.url)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

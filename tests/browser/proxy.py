@@ -11,6 +11,7 @@ from typing import Self
 
 _HEAD = re.compile(rb"([A-Z]+) (\S+) HTTP/1\.1\r\n(.*?)\r\n\r\n", re.DOTALL)
 _CHUNK = 65536
+CLOSE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +49,10 @@ class Proxy:
     async def __aexit__(self, *exception: object) -> None:
         assert self._listener is not None
         self._listener.close()
+        self.flow()
         self.cut()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=CLOSE_SECONDS)
 
     @property
     def url(self) -> str:

@@ -75,6 +75,7 @@ class Server:
             "LASTEVENT_MAX_LEG_SECONDS": "1.5",
             "LASTEVENT_HEARTBEAT_SECONDS": "0.5",
             "LASTEVENT_LEASE_SECONDS": "1",
+            "LASTEVENT_PREVIEW_COMMANDS": PREVIEW_COMMANDS,
         }
         with (self.directory / "server.log").open("ab") as log:
             return subprocess.Popen(

@@ -14,12 +14,15 @@ from lastevent.stores.url import open_store
 
 
 async def write(url: str, stream: str, name: str, count: int) -> None:
-    """Append batches of one to five events; what fails for the moment, again under its key."""
+    """Append batches of one to five events; what fails for the moment, again under its key.
+
+    An event says its writer, its batch, its number in the batch, and the size of that.
+    """
     store = open_store(url)
     batches = itertools.count() if count == 0 else range(count)
     for batch in batches:
         size = random.randint(1, 5)
-        events = [NewEvent("note", f"{name} {batch} {n}") for n in range(size)]
+        events = [NewEvent("note", f"{name} {batch} {n} {size}") for n in range(size)]
         for attempt in range(10):
             try:
                 answer = await store.log.append(stream, events, key=f"{name}-{batch}")

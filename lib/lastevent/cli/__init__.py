@@ -45,8 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has had enough. What is still buffered goes nowhere, so that the
-        # interpreter does not complain about it when it ends.
+        # Whoever read our output has had enough. What is still buffered goes nowhere, lest the
+        # interpreter trip over it when it ends (Python's documentation of signal, on SIGPIPE).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except LastEventError as error:

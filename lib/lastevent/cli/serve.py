@@ -3,6 +3,7 @@
 import argparse
 import socket
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,10 +21,12 @@ Serve the functions of the current directory, a checkout of Lastevent.
 Without LASTEVENT_AUTH_SECRET it serves for development: to this machine only, and whoever is on it
 needs no token. docs/settings.md lists all settings.
 """
+APP = "functions.app"
 BACKLOG = 2048
 SWITCH_SECONDS = 0.0005
-"""How long the event loop may keep the store's threads waiting for the interpreter. They need it for
-moments only, but often: with Python's 5 ms a busy loop made each commit take a hundred of them."""
+"""How long the event loop may keep the store's threads waiting for the interpreter. They need it
+for moments only, but often: with Python's 5 ms a busy loop made each commit take a hundred of
+them."""
 
 
 def add(commands: Commands) -> None:
@@ -72,11 +75,13 @@ def settings_for(args: argparse.Namespace) -> "Settings":
 
 
 def _app() -> "App":
+    # By its address, as the platforms load it: the functions stand above this package.
+    package, _, _ = APP.partition(".")
     sys.path.insert(0, str(Path.cwd()))
     try:
-        from functions.app import app
+        app: App = import_module(APP).app
     except ModuleNotFoundError as error:
-        if error.name not in ("functions", "functions.app"):
+        if error.name not in (package, APP):
             raise
         raise ConfigError(
             "there is no functions/app.py here: run this in a checkout of Lastevent"

@@ -68,7 +68,7 @@ class Process:
         self._grace_seconds = grace_seconds
         self._buffer_bytes = buffer_bytes
         self._loop = asyncio.get_running_loop()
-        self._control, self._guards_end = socket.socketpair()
+        self._control: socket.socket | None = None
         self._guard: subprocess.Popen[bytes] | None = None
         self._pipes: list[_Pipe] = []
         self._chunks: deque[Chunk] = deque()
@@ -135,8 +135,9 @@ class Process:
 
         What the command wrote can still be taken.
         """
-        with contextlib.suppress(OSError):  # the guard may be gone
-            self._control.shutdown(socket.SHUT_WR)
+        if self._control is not None:
+            with contextlib.suppress(OSError):  # the guard may be gone
+                self._control.shutdown(socket.SHUT_WR)
         try:
             async with asyncio.timeout(self._grace_seconds + MARGIN_SECONDS):
                 await self._ended.wait()
@@ -152,8 +153,9 @@ class Process:
         """Let go of everything at once; a command that still runs is ended by its guard."""
         self._closed = True
         self._pause()
-        self._loop.remove_reader(self._control)
-        self._control.close()
+        if self._control is not None:
+            self._loop.remove_reader(self._control)
+            self._control.close()
         if self._reaping is not None:
             self._reaping.cancel()
         if self._guard is not None:
@@ -171,23 +173,29 @@ class Process:
         self, argv: Sequence[str], cwd: str | os.PathLike[str] | None, env: Mapping[str, str]
     ) -> None:
         options = [sys.executable, "-I", "-S", str(GUARD), "--grace", str(self._grace_seconds)]
-        with self._guards_end:
-            guard = subprocess.Popen(
-                [*options, "--", *argv],
-                cwd=cwd,
-                env=env,
-                stdin=self._guards_end.fileno(),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                start_new_session=True,  # a terminal's Ctrl-C is for the server, and not for it
-            )
-        self._guard = guard
-        if self._closed:  # nobody waits any more; the guard finds its socket shut
+        control, guards_end = socket.socketpair()
+        try:
+            with guards_end:
+                guard = subprocess.Popen(
+                    [*options, "--", *argv],
+                    cwd=cwd,
+                    env=env,
+                    stdin=guards_end.fileno(),
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    bufsize=0,
+                    start_new_session=True,  # a terminal's Ctrl-C is for the server, and not for it
+                )
+        except BaseException:
+            control.close()
+            raise
+        self._control, self._guard = control, guard
+        if self._closed:  # nobody waits for it any more
+            control.close()
             _reap(guard)
 
     def _listen(self) -> None:
-        assert self._guard is not None and self._guard.stdout and self._guard.stderr
+        assert self._control and self._guard and self._guard.stdout and self._guard.stderr
         self._control.setblocking(False)
         self._loop.add_reader(self._control, self._hear)
         self._pipes = [_Pipe("stdout", self._guard.stdout), _Pipe("stderr", self._guard.stderr)]
@@ -195,6 +203,7 @@ class Process:
 
     def _hear(self) -> None:
         """Take what the guard says: the command's id, and by the end of file that it is gone."""
+        assert self._control is not None
         try:
             said = self._control.recv(64)
         except BlockingIOError:

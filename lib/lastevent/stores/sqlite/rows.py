@@ -10,6 +10,9 @@ from lastevent.stores.sqlite.schema import MAX_SEQUENCE, MAX_STREAM, SEQUENCE_BI
 MAX_REMOVED = 1000
 """Events whose rows are removed at once; the rows of more go little by little (sweep)."""
 
+_NEXT = "(SELECT coalesce(max(change), 0) + 1 FROM streams)"
+"""The number of the next change of any stream."""
+
 
 def row_id(number: int, sequence: int) -> int:
     """Return the row number of an event: of the stream ``number``, its ``sequence``."""
@@ -38,7 +41,7 @@ def create(db: sqlite3.Connection, stream: str, outline: Outline, now_ms: int) -
     """
     number = db.execute(
         "INSERT OR REPLACE INTO streams (present, generation, previous, floor, head, proof, time,"
-        " closed, fence, touched, name) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f" closed, fence, touched, name, change) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {_NEXT})",
         (*_values(outline), now_ms, stream),
     ).lastrowid
     if number is None or not _fits(number, outline):
@@ -47,14 +50,24 @@ def create(db: sqlite3.Connection, stream: str, outline: Outline, now_ms: int) -
 
 
 def update(db: sqlite3.Connection, number: int, outline: Outline, now_ms: int) -> None:
-    """Write the outline of a stream that is known. Raises as create does."""
+    """Write the outline of a stream that has changed. Raises as create does."""
     if not _fits(number, outline):
         raise StoreUnavailable("the stream has no numbers left for events: begin a new one")
     db.execute(
         "UPDATE streams SET present = ?, generation = ?, previous = ?, floor = ?, head = ?,"
-        " proof = ?, time = ?, closed = ?, fence = ?, touched = ? WHERE id = ?",
+        f" proof = ?, time = ?, closed = ?, fence = ?, touched = ?, change = {_NEXT} WHERE id = ?",
         (*_values(outline), now_ms, number),
     )
+
+
+def trim(db: sqlite3.Connection, number: int, floor: int) -> None:
+    """Move a stream's floor. Nobody waits for that."""
+    db.execute("UPDATE streams SET floor = ? WHERE id = ?", (floor, number))
+
+
+def forget(db: sqlite3.Connection, number: int) -> None:
+    """Remove the outline of a stream; that of the last change stays, for the count of changes."""
+    db.execute(f"DELETE FROM streams WHERE id = ? AND change < {_NEXT} - 1", (number,))
 
 
 def first_kept(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lastevent.core.errors import ConfigError
 
-VERSION = 1
+VERSION = 2
 """``PRAGMA user_version`` of a database with these tables."""
 
 SEQUENCE_BITS = 36
@@ -25,7 +25,8 @@ MAX_STREAM = (1 << 63 - SEQUENCE_BITS) - 1
 
 _TABLES = """
 -- A stream that is made again gets a new number (AUTOINCREMENT: never one that was in use), so that
--- rows and keys which are left of the old one are not its own.
+-- rows and keys which are left of the old one are not its own. Changes are counted over all
+-- streams, so that who watches finds those that have changed among however many.
 CREATE TABLE streams (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL UNIQUE,
@@ -38,7 +39,8 @@ CREATE TABLE streams (
     time INTEGER NOT NULL,
     closed INTEGER NOT NULL,
     fence INTEGER NOT NULL,
-    touched INTEGER NOT NULL
+    touched INTEGER NOT NULL,
+    change INTEGER NOT NULL UNIQUE
 ) STRICT;
 
 CREATE TABLE events (

@@ -5,10 +5,9 @@ wait long. Each process sweeps for itself; what another has removed is not there
 """
 
 import sqlite3
-from dataclasses import replace
 
 from lastevent.stores.base import EXTENT_SECONDS, KEY_SECONDS, Clock, RetentionRules
-from lastevent.stores.sqlite.rows import MAX_REMOVED, first_kept, load, remove, update
+from lastevent.stores.sqlite.rows import MAX_REMOVED, first_kept, forget, load, remove, trim
 
 PIECE = 500
 """Streams, keys, leases or records looked at in one piece."""
@@ -50,10 +49,10 @@ class Sweep:
             floor = first_kept(db, number, outline, retention, now)
             if floor > outline.floor:
                 remove(db, number, outline.floor, floor - 1)
-                update(db, number, replace(outline, floor=floor), touched)
+                trim(db, number, floor)
                 room -= floor - outline.floor
             if touched / 1000 + retention.max_seconds + EXTENT_SECONDS < now:
-                db.execute("DELETE FROM streams WHERE id = ?", (number,))
+                forget(db, number)
             if room <= 0:
                 return True
         if len(rows) == PIECE:

@@ -3,17 +3,16 @@
 A commit of this process tells those who wait for its streams directly. Other processes' commits
 are seen by one thread, which runs while somebody waits: it asks ``PRAGMA data_version``, which
 changes with every commit that is not its connection's own (sqlite.org/pragma.html), and only when
-it did, for the ends of the streams that somebody waits for. It also looks once for each waiter that
-has just come, so that nothing falls between a caller's read and its wait (RULES 13).
+it did, for the streams that have changed since. For each waiter that has just come it looks at the
+ends of his streams, so that nothing falls between a caller's read and its wait (RULES 13).
 """
 
 import asyncio
 import contextlib
 import sqlite3
 import threading
-import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import batched
 
@@ -21,9 +20,6 @@ from lastevent.core.cursor import Cursor
 from lastevent.stores.sqlite.engine import Connection
 
 POLL_SECONDS = 0.01
-LOOK_SHARE = 0.1
-"""The part of the time that may go into looking: when many wait, it is done less often."""
-
 LINGER_SECONDS = 1.0
 """How long the thread stays when nobody waits: as a rule they have only gone to read."""
 
@@ -110,26 +106,17 @@ class SqliteWakeup:
 
     def _watch(self) -> None:
         db = self._connect()
-        seen = -1  # the version at the last look for everybody
-        look_at = 0.0
+        look = _Look()
         while (fresh := self._next()) is not None:
-            began = time.monotonic()
+            names = {name for waiter in fresh for name in waiter.cursors}
             try:
-                version = db.run("BEGIN", _data_version)
-                # Who enters from here on is fresh at the next turn.
-                is_due = version != seen and began >= look_at
-                waiters = self._everybody() if is_due else fresh
-                found = db.run("BEGIN", partial(_moved, waiters=waiters))
-                if is_due:
-                    seen = version
-                    now = time.monotonic()
-                    look_at = now + (now - began) * (1 / LOOK_SHARE - 1)
+                ends = db.run("BEGIN", partial(look, names=names))
             except Exception:
-                # They read, and hear of the trouble there.
-                _wake({waiter: set(waiter.cursors) for waiter in self._everybody()})
+                look.forget_connection()
+                self._wake_everybody()
                 self._rest()
             else:
-                _wake(found)
+                self._compare(ends)
         db.close()
 
     def _next(self) -> list[_Waiter] | None:
@@ -148,41 +135,70 @@ class SqliteWakeup:
             fresh, self._fresh = self._fresh, []
             return fresh
 
-    def _everybody(self) -> set[_Waiter]:
+    def _compare(self, ends: Mapping[str, Cursor | None]) -> None:
+        """Wake those who wait at another position than these."""
+        found: dict[_Waiter, set[str]] = defaultdict(set)
         with self._changed:
-            return {waiter for waiters in self._waiting.values() for waiter in waiters}
+            for name, end in ends.items():
+                for waiter in self._waiting.get(name, ()):
+                    if waiter.cursors[name] != end:
+                        found[waiter].add(name)
+        _wake(found)
+
+    def _wake_everybody(self) -> None:
+        """Have them read, and hear there of the trouble that keeps the thread from looking."""
+        with self._changed:
+            waiters = {waiter for waiters in self._waiting.values() for waiter in waiters}
+        _wake({waiter: set(waiter.cursors) for waiter in waiters})
 
     def _rest(self) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._closed, TROUBLE_SECONDS)
 
 
-def _data_version(db: sqlite3.Connection) -> int:
-    return int(db.execute("PRAGMA data_version").fetchone()[0])
+class _Look:
+    """What the watching thread has seen, and how it sees more; called in a transaction."""
+
+    def __init__(self) -> None:
+        self._version: int | None = None
+        self._change: int | None = None
+
+    def forget_connection(self) -> None:
+        """Look again, since a version is of one connection."""
+        self._version = None
+
+    def __call__(self, db: sqlite3.Connection, names: Collection[str]) -> dict[str, Cursor | None]:
+        """Return the ends of the streams ``names``, and of all that changed since the last call.
+
+        A closed stream has no end: it differs from every cursor.
+        """
+        (version,) = db.execute("PRAGMA data_version").fetchone()
+        ends: dict[str, Cursor | None] = {}
+        if version != self._version:
+            (change,) = db.execute("SELECT max(change) FROM streams").fetchone()
+            if self._change is not None:
+                ends |= _ends(db, "change > ?", (self._change,))
+            self._version, self._change = version, change or 0
+        for some in batched(names, MAX_NAMES):
+            ends |= dict.fromkeys(some, Cursor.after(0))
+            ends |= _ends(db, f"name IN ({', '.join('?' * len(some))})", some)
+        return ends
 
 
-def _moved(db: sqlite3.Connection, waiters: Collection[_Waiter]) -> dict[_Waiter, set[str]]:
-    """Return who waits at another position than the log's end, or at a closed one, and where."""
-    names = {name for waiter in waiters for name in waiter.cursors}
-    ends: dict[str, Cursor | None] = dict.fromkeys(names, Cursor.after(0))
-    for some in batched(names, MAX_NAMES):
-        rows = db.execute(
-            "SELECT name, present, generation, head, proof, closed FROM streams"
-            f" WHERE name IN ({', '.join('?' * len(some))})",
-            some,
-        )
-        for name, present, generation, head, proof, closed in rows:
-            if closed:
-                ends[name] = None
-            else:
-                ends[name] = (
-                    Cursor(generation, head, proof) if present else Cursor.after(generation)
-                )
-    found = {
-        waiter: {name for name, cursor in waiter.cursors.items() if ends[name] != cursor}
-        for waiter in waiters
-    }
-    return {waiter: moved for waiter, moved in found.items() if moved}
+def _ends(
+    db: sqlite3.Connection, condition: str, values: Sequence[object]
+) -> dict[str, Cursor | None]:
+    rows = db.execute(
+        f"SELECT name, present, generation, head, proof, closed FROM streams WHERE {condition}",
+        values,
+    )
+    ends: dict[str, Cursor | None] = {}
+    for name, present, generation, head, proof, closed in rows:
+        if closed:
+            ends[name] = None
+        else:
+            ends[name] = Cursor(generation, head, proof) if present else Cursor.after(generation)
+    return ends
 
 
 def _wake(found: Mapping[_Waiter, set[str]]) -> None:

@@ -1,0 +1,75 @@
+"""What nobody sees any more leaves the file."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+from lastevent.stores.base import EXTENT_SECONDS, KEY_SECONDS
+from lastevent.stores.sqlite import open_file
+from tests.stores.harness import (
+    KEPT_SECONDS,
+    RETENTION,
+    WAIT_SECONDS,
+    Clock,
+    append,
+    notes,
+    texts_after,
+)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def test_what_has_expired_leaves_the_file(path: Path) -> None:
+    clock = Clock()
+    store = open_file(path, RETENTION, clock, sweep_seconds=0.05)
+    for n in range(3):
+        await append(store, f"short:{n}", *range(900))
+    for _ in range(4):
+        await append(store, "short:long", *range(1000))
+    await append(store, "kept", 1)
+    await store.log.append("kept", notes(2), key="k")
+    await store.leases.acquire("l", "h", 10)
+    await store.records.put("k", "a", "1", seconds=10)
+    await store.records.put("k", "b", "1")
+
+    def count(table: str) -> int:
+        with closing(sqlite3.connect(path)) as db:
+            return int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+    assert count("events") == 6702
+    clock.now += KEPT_SECONDS + 1
+    await until(lambda: count("events") == 2)
+    await until(lambda: count("leases") == 0 and count("records") == 1)
+    assert (count("streams"), count("keys"), count("leftovers")) == (5, 1, 0)
+    extent = await store.log.describe("short:long")
+    assert (extent.floor, extent.head.sequence) == (4001, 4000)
+
+    clock.now += KEY_SECONDS
+    await until(lambda: count("keys") == 0)
+    clock.now += EXTENT_SECONDS
+    await until(lambda: count("streams") == 1)
+    assert (await store.log.read("kept", None)).events == ()
+    await store.close()
+
+
+async def test_deleting_much_takes_no_longer_and_is_seen_at_once(path: Path) -> None:
+    store = open_file(path, RETENTION, Clock(), sweep_seconds=0.05)
+    for _ in range(5):
+        await append(store, "s", *range(1000))
+    await store.log.delete("s")
+    await append(store, "s", "new")
+    assert await texts_after(store, "s") == ["new"]
+
+    def count() -> int:
+        with closing(sqlite3.connect(path)) as db:
+            return int(db.execute("SELECT count(*) FROM events").fetchone()[0])
+
+    await until(lambda: count() == 1)
+    assert await texts_after(store, "s") == ["new"]
+    await store.close()
