@@ -2,6 +2,7 @@
 
 import { request, sentence } from "./api.js";
 import { Connection } from "./connection.js";
+import { clockTime, duration, plural } from "./format.js";
 import { Stream } from "./lastevent.js";
 import { LogView } from "./log-view.js";
 
@@ -255,31 +256,6 @@ function showCounts() {
   setText(byId("dropped"), lines.dropped ? dropped : "");
   setText(byId("planned"), plural(plannedEnds, "planned end"));
   setText(byId("cuts"), plural(cuts, "cut"));
-}
-
-/**
- * @param {number} count
- * @param {string} noun
- */
-function plural(count, noun) {
-  return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
-}
-
-/** @param {number} seconds */
-function duration(seconds) {
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
-  if (seconds < 60) return `${Math.round(seconds)} s`;
-  const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) return `${minutes} min ${Math.floor(seconds % 60)} s`;
-  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
-}
-
-/** @param {number} time in Unix ms */
-function clockTime(time) {
-  const date = new Date(time);
-  const today = date.toDateString() === new Date().toDateString();
-  const clock = date.toTimeString().slice(0, 8);
-  return today ? clock : `${date.toLocaleDateString("en-CA")} ${clock}`;
 }
 
 /** @param {string} id */

@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = str(Path(sys.executable).with_name("lastevent"))
-LIMIT_SECONDS = 20.0
+LIMIT_SECONDS = 50.0
 
 Invoke = Callable[..., subprocess.CompletedProcess[str]]
 """``invoke(*arguments, **environment variables)``; see conftest."""

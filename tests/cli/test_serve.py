@@ -28,7 +28,8 @@ def test_only_a_server_with_a_secret_binds_to_all(tmp_path: Path) -> None:
     assert process.stdout is not None
     assert process.stdout.readline().startswith("Serving on http://0.0.0.0:")
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=15)
+    assert "Traceback" not in process.communicate(timeout=15)[1]
+    assert process.returncode == 130
 
 
 def test_without_a_checkout(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from tests.browser.server import Server, free_port
 from tests.project.tree import ROOT
 
 START_SECONDS = 15.0
+STOP_SECONDS = 15.0
 SEARCHED = "/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin:/sbin"
 
 # What is not named here is nginx's own default, as `proxy_buffering on` and HTTP/1.0 upstream.
@@ -65,7 +66,10 @@ async def listening(process: "subprocess.Popen[bytes]", port: int) -> AsyncItera
         yield
     finally:
         process.terminate()
-        await asyncio.to_thread(process.wait, START_SECONDS)
+        try:
+            await asyncio.to_thread(process.wait, STOP_SECONDS)
+        finally:
+            process.kill()
 
 
 @pytest.fixture

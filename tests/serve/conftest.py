@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from starlette.routing import BaseRoute
 
 from functions.streams import routes
 from lastevent.serve.app import App, router
@@ -36,7 +37,9 @@ async def serve(settings: Settings) -> AsyncIterator[Serve]:
     stack = contextlib.AsyncExitStack()
 
     async def start(
-        change_store: Callable[[Store], Store] | None = None, **changes: Any
+        change_store: Callable[[Store], Store] | None = None,
+        routes: Sequence[BaseRoute] = routes,
+        **changes: Any,
     ) -> Running:
         app = App(router(routes))
         app.configure(replace(settings, **changes))

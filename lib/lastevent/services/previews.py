@@ -142,6 +142,7 @@ class Previews:
             if not watch.viewers:
                 del self._watches[id]
                 watch.task.cancel()
+                await asyncio.wait([watch.task])
 
     async def aclose(self) -> None:
         """End all that runs here, say so in the logs, and return in bounded time."""
@@ -182,8 +183,7 @@ class Previews:
                 await host.append([failure(reason, _now())], close=True)
                 begun.set_result(await self._change(id, lambda it: it.failed(_now())))
                 return
-            begun.set_result(preview.running())
-            await self._patiently_change(id, Preview.running)
+            begun.set_result(await self._change(id, Preview.running))
             running.tasks.append(asyncio.create_task(self._obey(id, command)))
             await host.run(command)
             await self._patiently_change(id, await self._ended(preview.stream))

@@ -25,6 +25,11 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.02)
 
 
+def rows_of(path: Path, table: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute(f"SELECT * FROM {table}").fetchall()
+
+
 async def test_what_has_expired_leaves_the_file(path: Path) -> None:
     clock = Clock()
     store = open_file(path, RETENTION, clock, sweep_seconds=0.05)
@@ -39,8 +44,7 @@ async def test_what_has_expired_leaves_the_file(path: Path) -> None:
     await store.records.put("k", "b", "1")
 
     def count(table: str) -> int:
-        with closing(sqlite3.connect(path)) as db:
-            return int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+        return len(rows_of(path, table))
 
     assert count("events") == 6702
     clock.now += KEPT_SECONDS + 1
@@ -66,10 +70,28 @@ async def test_deleting_much_takes_no_longer_and_is_seen_at_once(path: Path) -> 
     await append(store, "s", "new")
     assert await texts_after(store, "s") == ["new"]
 
-    def count() -> int:
-        with closing(sqlite3.connect(path)) as db:
-            return int(db.execute("SELECT count(*) FROM events").fetchone()[0])
-
-    await until(lambda: count() == 1)
+    await until(lambda: len(rows_of(path, "events")) == 1)
     assert await texts_after(store, "s") == ["new"]
+    await store.close()
+
+
+async def test_the_outline_of_the_last_change_stays(path: Path) -> None:
+    """Changes are counted on from it: a count that began again would be slept through."""
+    clock = Clock()
+    store = open_file(path, RETENTION, clock, sweep_seconds=0.01)
+
+    def streams() -> list[object]:
+        return [row[1] for row in rows_of(path, "streams")]
+
+    for name in "abc":
+        await append(store, name, 1)
+    clock.now += 10 * EXTENT_SECONDS
+    await until(lambda: streams() == ["c"])
+    clock.now += 10 * EXTENT_SECONDS
+    await append(store, "d", 1)
+    await until(lambda: streams() == ["d"])
+    await store.records.put("k", "a", "1", seconds=10)
+    clock.now += 10 * EXTENT_SECONDS
+    await until(lambda: rows_of(path, "records") == [])  # a round has gone by
+    assert streams() == ["d"]
     await store.close()

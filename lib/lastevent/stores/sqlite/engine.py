@@ -108,8 +108,8 @@ class Engine:
                 # Daemons: a process that does not close ends nevertheless, and loses nothing that
                 # was acknowledged.
                 thread = threading.Thread(target=run, name="lastevent-sqlite", daemon=True)
-                threads.append(thread)
                 thread.start()
+                threads.append(thread)
 
     async def _run[T](self, queue: "_Queue", call: "_Call[T]") -> T:
         if self._closed:

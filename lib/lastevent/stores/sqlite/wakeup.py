@@ -55,8 +55,8 @@ class SqliteWakeup:
 
     async def wait(self, cursors: Mapping[str, Cursor], timeout: float) -> frozenset[str]:
         waiter = _Waiter(cursors)
-        self._enter(waiter)
         try:
+            self._enter(waiter)
             async with asyncio.timeout(timeout):
                 return await waiter.future
         except TimeoutError:
@@ -88,10 +88,11 @@ class SqliteWakeup:
                 self._waiting[stream].add(waiter)
             self._fresh.append(waiter)
             if self._thread is None and not self._closed:
-                self._thread = threading.Thread(
+                thread = threading.Thread(
                     target=self._watch, name="lastevent-sqlite-watch", daemon=True
                 )
-                self._thread.start()
+                thread.start()
+                self._thread = thread
             self._changed.notify()
 
     def _leave(self, waiter: _Waiter) -> None:
