@@ -2,6 +2,11 @@
 
 import asyncio
 
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
 from lastevent import __version__
 from lastevent.core.errors import LastEventError
 from lastevent.serve.app import App, endpoint, leg_endpoint, router
@@ -10,10 +15,6 @@ from lastevent.serve.publish import delete, publish
 from lastevent.serve.service import Service
 from lastevent.serve.session import become, identities, sign_in, sign_out, who
 from lastevent.serve.subscribe import Subscription, requested_streams, requested_types
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 HEALTH_SECONDS = 3.0
 HEALTH_STREAM = "health"

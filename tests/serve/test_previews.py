@@ -13,6 +13,7 @@ from functions.previews import routes
 from lastevent.core.event import NewEvent
 from lastevent.services.preview import Preview
 from lastevent.services.previews import GONE, KIND
+from lastevent.stores.url import open_store
 from tests.serve.running import Running, Serve, state
 from tests.sources.processes import sh
 from tests.sources.trouble import Trouble
@@ -80,15 +81,19 @@ async def test_a_log_is_live_and_stop_ends_it(serve_previews: ServePreviews) -> 
         assert state(await leg.next())["state"] == "end"
 
 
-async def test_a_shutdown_ends_what_runs(serve_previews: ServePreviews) -> None:
+async def test_the_end_of_the_server_is_the_end_of_its_previews(
+    serve_previews: ServePreviews,
+) -> None:
     server = await serve_previews()
     preview = await begin(server, "lasts")
-    store = server.service.store
     await server.service.close()
-    assert store.name in ("memory", "sqlite")
-    if store.name == "memory":
-        page = await store.log.read(f"preview:{preview['id']}", None)
-        assert [event.type for event in page.events[-2:]] == ["failure", "exit"]
+    store = server.service.store
+    if store.durable:
+        store = open_store(server.service.settings.store_url)
+    page = await store.log.read(f"preview:{preview['id']}", None)
+    assert [event.type for event in page.events[-2:]] == ["failure", "exit"]
+    assert page.closed
+    await store.close()
 
 
 @pytest.mark.parametrize(
