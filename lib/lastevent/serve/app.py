@@ -117,6 +117,8 @@ class App:
             scope["lastevent"] = await self._service()
             scope["app"] = self  # has Starlette's routes raise errors instead of answering them
             await self._inner(scope, receive, send)
+        else:
+            await send({"type": "websocket.close"})
 
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer errors as problems. All are raised before the first byte of an answer."""

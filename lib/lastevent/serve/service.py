@@ -1,6 +1,7 @@
 """What the requests of one process share, for one event loop."""
 
 import asyncio
+import logging
 from collections.abc import Callable, MutableMapping
 from typing import Any, TypeVar, cast
 
@@ -12,6 +13,7 @@ from lastevent.serve.tail import Tails
 from lastevent.stores.base import Store
 
 T = TypeVar("T")
+log = logging.getLogger("lastevent")
 
 
 class Service:
@@ -49,7 +51,10 @@ class Service:
         self.begin_shutdown()
         for part in self._parts.values():
             if hasattr(part, "aclose"):
-                await part.aclose()
+                try:
+                    await part.aclose()
+                except Exception:
+                    log.exception("%s did not end well", type(part).__name__)
         self.tails.close()
         await self.store.close()
 

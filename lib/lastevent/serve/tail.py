@@ -194,7 +194,11 @@ class Tail:
         for subscriber in islice(rest, SLICE):
             served += 1
             if subscriber in self._live:
-                subscriber.advance()
+                try:
+                    subscriber.advance()
+                except Exception:  # a defect of one leg must not stop the pass over all others
+                    log.exception("a leg of %s failed", self.stream)
+                    self.leave(subscriber)
         if served == SLICE:
             self._pass = asyncio.get_running_loop().call_soon(self._serve, rest, began)
             return
@@ -228,6 +232,8 @@ class Tails:
 
     def release(self, tail: Tail) -> None:
         """Give back a tail; after the last user it stays a while, for those between two legs."""
+        if tail not in self._users:
+            return  # all were ended with the process
         self._users[tail] -= 1
         if not self._users[tail]:
             loop = asyncio.get_running_loop()

@@ -66,7 +66,9 @@ async def test_a_commit_that_fails_fails_for_all(
     def fatal(db: sqlite3.Connection) -> None:
         """Lose the transaction, as SQLite does it by itself when the disk is full."""
         db.execute("ROLLBACK")
-        raise sqlite3.OperationalError("disk full")
+        error = sqlite3.OperationalError()
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
 
     works = [insert("a"), refused, fatal, insert("b")]
     async with held(engine):
@@ -75,6 +77,7 @@ async def test_a_commit_that_fails_fails_for_all(
     assert [type(outcome) for outcome in outcomes] == [StoreUnavailable] * 4, (
         "the refused one too: it was refused in a state that never was"
     )
+    assert {str(outcome) for outcome in outcomes} == {"the database's disk is full"}
     assert len({id(outcome) for outcome in outcomes}) == 4, "each caller has an error of its own"
     assert rows(path) == []
     assert moved == []
