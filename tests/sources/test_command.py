@@ -33,6 +33,7 @@ from tests.sources.processes import (
 async def test_the_events_of_a_run() -> None:
     before = int(time() * 1000)
     sink = await run(sh("echo out; echo err >&2; exit 3"), name="site")
+    assert set(sink.said("started")[0]) == {"name", "pid", "time"}
     started, *output, ended = (json.loads(event.data) for event in sink.events)
     assert [event.type for event in sink.events[:1]] == ["started"]
     assert started["name"] == "site"
@@ -292,6 +293,25 @@ os.write(1, b"z" * 60_000 + b"the last of it\\n")
     finally:
         if alive(left):
             os.kill(left, signal.SIGKILL)
+
+
+async def test_no_ctrl_c_reaches_the_guard() -> None:
+    """The terminal's signal is for the server, which then ends the command in its own way."""
+    sink = await run(sh("cut -d ' ' -f 6 /proc/$PPID/stat"))
+    (session,) = sink.lines("stdout")
+    assert int(session) != os.getsid(0)
+
+
+async def test_what_a_full_buffer_left_in_the_pipe_is_not_lost() -> None:
+    sink = Sink()
+    sink.gate.clear()
+    command = Command(sh("seq 12000; sleep 0.1; seq 12001 22000"), buffer_bytes=1)
+    await command.start()
+    pump = asyncio.create_task(command.pump(sink))
+    await until(lambda: command.pid is not None and not alive(command.pid), "the end")
+    sink.gate.set()
+    await asyncio.wait_for(pump, WAIT_SECONDS)
+    assert sink.lines("stdout") == [str(n) for n in range(1, 22001)]
 
 
 async def test_when_the_guard_is_killed_so_is_the_command() -> None:

@@ -186,9 +186,9 @@ class Previews:
             begun.set_result(await self._change(id, Preview.running))
             running.tasks.append(asyncio.create_task(self._obey(id, command)))
             await host.run(command)
-            await self._patiently_change(id, await self._ended(preview.stream))
-        except (Fenced, StreamClosed):
-            log.warning("the log of preview %s was ended by another server", id)
+            await patiently(lambda: self._catch_up(id), self._patience_seconds)
+        except (Fenced, StreamClosed) as error:
+            log.warning("preview %s was ended, since its log is not ours any more: %s", id, error)
         except Exception as error:
             if not begun.done():
                 begun.set_exception(error)
@@ -244,20 +244,21 @@ class Previews:
                 await self._store.log.append(
                     stream, [failure(GONE, _now())], fence=lease.token, close=True
                 )
-            return await self._change(id, await self._ended(stream))
+            return await self._catch_up(id)
         finally:
             with contextlib.suppress(Transient):
                 await leases.release(lease)
 
     # Logs and records.
 
-    async def _ended(self, stream: str) -> Callable[[Preview], Preview]:
-        """Return the change to a record that the closed log of ``stream`` asks for."""
+    async def _catch_up(self, id: str) -> Preview:
+        """Bring the record to the end that the log has; return it."""
+        stream = stream_of(id)
         extent = await self._store.log.describe(stream)
         page = await self._store.log.read(stream, extent.newest(1))
         if not page.events:  # it expired
-            return lambda it: it.failed(_now())
-        return lambda it: it.ended(page.events[-1])
+            return await self._change(id, lambda it: it.failed(_now()))
+        return await self._change(id, lambda it: it.ended(page.events[-1]))
 
     async def _read(self, id: str) -> tuple[Preview, int]:
         record = await self._store.records.get(KIND, id)
@@ -277,9 +278,6 @@ class Previews:
             with contextlib.suppress(Conflict):
                 await self._store.records.put(KIND, id, after.text, expect=version, seconds=seconds)
                 return after
-
-    async def _patiently_change(self, id: str, change: Callable[[Preview], Preview]) -> None:
-        await patiently(lambda: self._change(id, change), self._patience_seconds)
 
 
 def _private(spec: CommandSpec) -> CommandSpec:

@@ -1,7 +1,7 @@
 """A command whose output becomes events.
 
-    started           {"name", "pid", "time"}
-    stdout, stderr    {"text", "time", "open": true?}
+    started           {"name"?, "pid", "time"}
+    stdout, stderr    {"text", "time", "open"?: true}
     failure           {"error", "time"}, when it was ended for a reason worth telling
     exit              {"code", "signal", "time"}, the last, in one append with the closing
 
@@ -180,7 +180,8 @@ class Command:
     def _events(self, process: Process) -> Iterator[NewEvent | float]:
         """Give all events in order; in between, how many seconds to wait when there is none."""
         if process.pid is not None:
-            yield _event("started", {"name": self._name, "pid": process.pid, "time": _now()})
+            name = {"name": self._name} if self._name is not None else {}
+            yield _event("started", {**name, "pid": process.pid, "time": _now()})
         channels = {name: _Channel(name, self._max_line_bytes) for name in CHANNELS}
         while not process.is_over:
             chunk = process.take()

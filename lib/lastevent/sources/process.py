@@ -51,7 +51,6 @@ class _Pipe:
     def __init__(self, channel: Channel, file: IO[bytes]) -> None:
         self.channel = channel
         self.file = file
-        self.left = PIPE_BYTES  # what it can hold of the time before the end
         os.set_blocking(file.fileno(), False)
 
 
@@ -276,16 +275,15 @@ class Process:
         return len(data)
 
     def _read_rest(self) -> None:
-        """Read what was written before the end.
+        """Read what was written before the end, even if the buffer is full.
 
         All who belonged to the command are dead, so that is what the pipes hold now. A grandchild
         that left the group may keep a pipe open, and even write on: it is not waited for.
         """
         for pipe in list(self._pipes):
-            while pipe.left > 0 and (length := self._read(pipe)):
-                pipe.left -= length
-                if self._paused:
-                    return
+            left = PIPE_BYTES
+            while left > 0 and (length := self._read(pipe)):
+                left -= length
             if pipe in self._pipes:
                 self._drop(pipe)
 

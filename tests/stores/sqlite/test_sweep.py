@@ -8,6 +8,8 @@ from pathlib import Path
 
 from lastevent.stores.base import EXTENT_SECONDS, KEY_SECONDS
 from lastevent.stores.sqlite import open_file
+from lastevent.stores.sqlite.schema import connect
+from lastevent.stores.sqlite.sweep import Sweep
 from tests.stores.harness import (
     KEPT_SECONDS,
     RETENTION,
@@ -95,3 +97,28 @@ async def test_the_outline_of_the_last_change_stays(path: Path) -> None:
     await until(lambda: rows_of(path, "records") == [])  # a round has gone by
     assert streams() == ["d"]
     await store.close()
+
+
+async def test_a_forgotten_streams_rows_are_nobody_elses(path: Path) -> None:
+    """After a long rest a sweep forgets a stream before the last of its rows are removed."""
+    clock = Clock()
+    store = open_file(path, RETENTION, clock)
+    await append(store, "last to change", 1)
+    for _ in range(2):
+        await append(store, "short:long", *range(1000))
+    await append(store, "last to change", 2)
+    await store.close()
+
+    clock.now += 10 * EXTENT_SECONDS
+    await asyncio.to_thread(sweep_a_piece, path, clock)
+    assert len(rows_of(path, "streams")) == 1
+    assert len(rows_of(path, "events")) > 1000
+    store = open_file(path, RETENTION, clock)
+    await append(store, "new", "a")
+    assert await texts_after(store, "new") == ["a"]
+    await store.close()
+
+
+def sweep_a_piece(path: Path, clock: Clock) -> None:
+    with closing(connect(path, 1.0)) as db:
+        assert Sweep(RETENTION, clock)(db)
