@@ -202,6 +202,8 @@ OTHER = name_hash("b") + GOOD
         PART + "\n",
         f"{PART}.x",
         ".".join([PART] * (MAX_STREAMS + 1)),
+        f"{PART}.{PART}",
+        f"~{PART}.~{OTHER}",
     ],
 )
 def test_what_is_not_a_vector(text: str) -> None:

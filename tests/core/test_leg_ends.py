@@ -126,3 +126,12 @@ def test_whoever_is_not_to_come_back_is_told_no_time(reason: Reason) -> None:
     raw = leg().stop(reason, NOW)
     assert blocks(raw)[0].fields == {"state": reason.state}
     assert retries(raw) == []
+
+
+def test_a_leg_that_had_no_event_leaves_the_long_pause() -> None:
+    """However short it was: its stream is not flowing."""
+    quiet = leg(bounds=Bounds(max_seconds=2, spread=0))
+    assert retries(quiet.tick(NOW + 2, 0)) == [200]
+    busy = leg(bounds=Bounds(max_seconds=2, spread=0))
+    an_event(busy)
+    assert retries(busy.tick(NOW + 2, 0)) == [40]

@@ -130,13 +130,12 @@ async def test_an_absent_stream_has_an_origin(serve: Serve) -> None:
     assert origin
     ids = await server.publish("s", 1)
     async with server.leg("/api/streams/s?from=now", Last_Event_ID=origin) as leg:
-        assert [m.id for m in (await leg.until("live"))[1:-1]] == ids
+        assert [m.id for m in await leg.notes(1)] == ids
     await server.client.delete("/api/streams/s")
     ids = await server.publish("s", 2)
     async with server.leg("/api/streams/s?from=now", Last_Event_ID=origin) as leg:
-        messages = await leg.until("live")
-    assert state(messages[1])["state"] == "reset"
-    assert [m.id for m in messages[2:-1]] == ids
+        await leg.until("reset")
+        assert [m.id for m in await leg.notes(1)] == ids
 
 
 async def test_a_reset_says_what_is_lost(serve: Serve) -> None:
@@ -172,9 +171,8 @@ async def test_an_ended_and_recreated_stream_is_read_from_its_new_beginning(serv
     await server.client.delete("/api/streams/s")
     ids = await server.publish("s", 2)
     async with server.leg("s", Last_Event_ID=cursor) as leg:
-        messages = await leg.until("live")
-    assert state(messages[1])["state"] == "reset"
-    assert [m.id for m in messages[2:-1]] == ids
+        await leg.until("reset")
+        assert [m.id for m in await leg.notes(1)] == ids
 
 
 async def test_heartbeats(serve: Serve) -> None:
@@ -267,7 +265,7 @@ async def test_several_streams_in_one_leg(serve: Serve) -> None:
     a += await server.publish("a", 4)
     b += await server.publish("b", 5)
     async with server.leg(path, Last_Event_ID=cursor) as leg:
-        rest = [m for m in await leg.until("live") if m.type == "note"]
+        rest = await leg.notes(2)
     assert sorted(m.data for m in rest) == ["4", "5"]
 
 
@@ -293,9 +291,8 @@ async def test_a_reset_of_one_of_several_streams(serve: Serve) -> None:
     await server.client.delete("/api/streams/a")
     await server.publish("a", 3)
     async with server.leg(path, Last_Event_ID=cursor) as leg:
-        messages = await leg.until("live")
-    assert state(messages[1])["state"] == "reset"
-    assert [m.data for m in messages if m.type == "note"] == ["3"]
+        await leg.until("reset")
+        assert [m.data for m in await leg.notes(1)] == ["3"]
 
 
 async def test_head_has_no_body(serve: Serve) -> None:

@@ -115,6 +115,13 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert window.run(cursor(2003), None) is not None
 
 
+def test_runs_that_are_kept_for_others_are_few() -> None:
+    window = filled(1, 500)
+    for n in range(500):
+        assert window.run(cursor(n), None) is not None
+    assert len(window._runs) <= module.MAX_RUNS
+
+
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=20), st.data())
 def test_whatever_the_appends_a_reader_gets_each_event_once(
     sizes: list[int], data: st.DataObject

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lastevent.core.errors import Conflict, NotFound, Transient
+from lastevent.core.errors import Conflict, Fenced, NotFound, Transient
 from lastevent.core.event import Event, NewEvent
 from lastevent.services.preview import Preview, failure
 from lastevent.services.previews import GONE, KIND, SHUT_DOWN, Previews
@@ -184,7 +184,7 @@ async def test_a_command_does_not_get_the_servers_settings(
 
 
 async def test_stop(store: Store, serve: Serve) -> None:
-    previews = serve()
+    previews = serve(lease_seconds=300.0)  # its own server need not look at the record
     preview = await previews.start("lasts")
     pid = await pid_of(store, preview.id)
     assert (await previews.stop(preview.id)).state == "stopping"
@@ -211,6 +211,16 @@ async def test_another_server_can_stop_it(store: Store, serve: Serve) -> None:
     assert (await here.get(preview.id)).state == "running"
     assert (await here.stop(preview.id)).state == "stopping"
     assert (await ended(here, preview.id)).signal == "SIGTERM"
+
+
+async def test_many_may_stop_it_at_once(serve: Serve) -> None:
+    servers = [serve() for _ in range(4)]
+    preview = await servers[0].start("lasts")
+    answers = await asyncio.gather(
+        *(server.stop(preview.id) for server in servers for _ in range(4))
+    )
+    assert {answer.state for answer in answers} <= {"stopping", "exited"}
+    assert (await ended(servers[0], preview.id)).signal == "SIGTERM"
 
 
 async def test_a_preview_outlives_its_lease(store: Store, serve: Serve) -> None:
@@ -261,6 +271,23 @@ async def test_a_store_that_comes_back_gets_everything_once(
     assert trouble.met == 6
 
 
+async def test_a_record_that_cannot_be_written_at_once_is_written_later(
+    store: Store, serve: Serve
+) -> None:
+    trouble = Trouble(only="put")
+    previews = serve(trouble.over(store))
+    preview = await previews.start("lasts")
+    await previews.stop(preview.id)
+    trouble.before = 2
+
+    async def state() -> str:
+        record = await store.records.get(KIND, preview.id)
+        return Preview.parse(record.value).state if record else ""
+
+    await eventually(state, lambda it: it == "exited")
+    assert trouble.met == 2
+
+
 async def test_a_store_that_stays_away_ends_the_command(store: Store, serve: Serve) -> None:
     trouble = Trouble()
     previews = serve(trouble.over(store), patience_seconds=0.3)
@@ -301,13 +328,29 @@ async def test_a_shutdown_is_bounded_even_if_the_store_is_away(
     assert not alive(pid)
 
 
+async def test_a_shutdown_refuses_what_is_still_starting(
+    store: Store, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hangs(*args: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("lastevent.services.previews.SHUTDOWN_SECONDS", 0.1)
+    monkeypatch.setattr(store.leases, "acquire", hangs)
+    previews = serve(grace_seconds=0.1)
+    starting = asyncio.create_task(previews.start("lasts"))
+    await asyncio.sleep(0.01)
+    await asyncio.wait_for(previews.aclose(), WAIT_SECONDS)
+    with pytest.raises(Transient):
+        await asyncio.wait_for(starting, WAIT_SECONDS)
+
+
 # What is left when a server dies.
 
 
 async def abandoned(store: Store, *, end: NewEvent | None = None) -> Preview:
     """Leave what a server leaves that died while it ran a preview; ``end``: after its log's end."""
     preview = Preview.new("site", "dead", 1_800_000_000_000).running()
-    await store.log.append(preview.stream, [NewEvent("stdout", '{"text":"x","time":0}')], fence=1)
+    await store.log.append(preview.stream, [NewEvent("stdout", '{"text":"x","time":0}')])
     if end is not None:
         await store.log.append(preview.stream, [end], close=True)
     await store.records.put(KIND, preview.id, preview.text)
@@ -327,9 +370,12 @@ async def test_whoever_looks_finds_out(store: Store, serve: Serve, how: str) -> 
         assert (await getattr(previews, how)(preview.id)).state == "lost"
     assert await closed(store, preview.id)
     assert [it["error"] for it in await said(store, preview.id, "failure")] == [GONE]
+    with pytest.raises(Fenced):
+        await store.log.append(preview.stream, [], fence=0)
     end = await eventually(lambda: previews.get(preview.id), lambda it: it.state == "lost")
     assert end.ended_at is not None
     assert await serve().get(preview.id) == end
+    assert await store.leases.acquire(preview.stream, "another", 1), "the lease was let go"
 
 
 @pytest.mark.parametrize(
@@ -348,6 +394,25 @@ async def test_who_died_between_log_and_record(
     seen = await serve().get(preview.id)
     assert seen.state == state
     assert seen.code == (3 if state == "exited" else None)
+    assert len(await log_of(store, preview.id)) == 2
+
+
+async def test_who_ends_while_somebody_looks_is_left_alone(
+    store: Store, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its server lets the lease go right after the record was read, and before the lease is."""
+    preview = await abandoned(store)
+    acquire = store.leases.acquire
+
+    async def late(*args: Any) -> Any:
+        monkeypatch.undo()
+        await store.log.append(preview.stream, [failure("Could not start.", 0)], close=True)
+        failed = preview.failed(1_800_000_000_001)
+        await store.records.put(KIND, preview.id, failed.text)
+        return await acquire(*args)
+
+    monkeypatch.setattr(store.leases, "acquire", late)
+    assert (await serve().get(preview.id)).state == "failed"
     assert len(await log_of(store, preview.id)) == 2
 
 

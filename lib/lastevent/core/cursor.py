@@ -123,4 +123,6 @@ def parse_vector(text: str, streams: Iterable[str]) -> dict[str, Cursor]:
                 "gave, or none"
             )
         cursors[found[1]] = Cursor.parse(found[2])
+    if len(cursors) < len(parts) or text.count("~") > 1:
+        raise InvalidCursor("a cursor of several streams names each once, and one that moved")
     return {name: cursors[key] for name in streams if (key := name_hash(name)) in cursors}

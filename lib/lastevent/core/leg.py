@@ -21,6 +21,7 @@ Control events and their ids (RULES 1):
 """
 
 from dataclasses import dataclass
+from math import inf
 
 from lastevent.core.bounds import Bounds, Reason, RetryPolicy
 from lastevent.core.wire import encode_control, encode_retry
@@ -58,6 +59,7 @@ class Leg:
 
     __slots__ = (
         "_beat_at",
+        "_began_at",
         "_checkpoint_at",
         "_ends_at",
         "_last_event_at",
@@ -75,7 +77,8 @@ class Leg:
         self.stopped: Reason | None = None
         self._ends_at = plan.bounds.ends_at(now, plan.chances[0])
         self._beat_at = now + plan.heartbeat_seconds
-        self._last_event_at = now
+        self._began_at = now
+        self._last_event_at: float | None = None
         self._room = plan.bounds.max_bytes
         self._live = False
         self._unsaid = 0  # events passed over since the client last heard of its position
@@ -140,7 +143,7 @@ class Leg:
         instants = [self._ends_at, self._beat_at]
         bounds = self._plan.bounds
         if bounds.idle_seconds is not None:
-            instants.append(self._last_event_at + bounds.idle_seconds)
+            instants.append(self._quiet_since + bounds.idle_seconds)
         if bounds.token_expires is not None:
             instants.append(bounds.token_expires)
         if self._unsaid:
@@ -160,7 +163,7 @@ class Leg:
             return self.stop(Reason.DENIED, now)
         if now >= self._ends_at:
             return self.stop(Reason.DURATION, now)
-        if bounds.idle_seconds is not None and now >= self._last_event_at + bounds.idle_seconds:
+        if bounds.idle_seconds is not None and now >= self._quiet_since + bounds.idle_seconds:
             return self.stop(Reason.IDLE, now)
         frames = b""
         if self._unsaid and now >= self._checkpoint_at:
@@ -179,12 +182,16 @@ class Leg:
         self.stopped = reason
         if reason in (Reason.ENDED, Reason.DENIED):
             return self._control({"state": reason.state}, self.position)
-        policy = self._plan.policy
-        pause = policy.retry_ms(reason, now - self._last_event_at, self._plan.chances[1])
+        quiet = inf if self._last_event_at is None else now - self._last_event_at
+        pause = self._plan.policy.retry_ms(reason, quiet, self._plan.chances[1])
         fields = {"state": reason.state, "retry_ms": pause}
         # Without an id on trouble: a client that is only told that the store is away keeps its own.
         identifier = None if reason is Reason.TROUBLE else self.position
         return encode_retry(pause) + self._control(fields, identifier)
+
+    @property
+    def _quiet_since(self) -> float:
+        return self._began_at if self._last_event_at is None else self._last_event_at
 
     def _say_position(self) -> bytes:
         self._unsaid = 0

@@ -83,6 +83,8 @@ class Reader:
 
     def _take(self, feed: Feed, now: float) -> bytes | None:
         """Return the next bytes of one window; of events that are passed over, none come."""
+        if feed.position is feed.tail.head:
+            return b""
         while (run := feed.tail.run(feed.position, self._types)) is not None and not run.is_empty:
             if data := self._move(feed, run, now):
                 return data

@@ -12,8 +12,9 @@ a connection.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from time import time
+from typing import Any, cast
 
 from starlette.types import Receive, Send
 
@@ -136,18 +137,22 @@ class LegResponse:
         """Send ``data`` in pieces of at most RUN_BYTES; the leg's last bytes end the response."""
         last = max(len(data) - 1, 0) // RUN_BYTES * RUN_BYTES
         for begin in range(0, last, RUN_BYTES):
-            await self._send_piece(data[begin : begin + RUN_BYTES], more=True)
-        await self._send_piece(data[last:], more=self._leg.stopped is None)
+            piece = data[begin : begin + RUN_BYTES]
+            await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+        await self._send_last(data[last:])
 
-    async def _send_piece(self, piece: bytes, *, more: bool) -> None:
-        await self._send({"type": "http.response.body", "body": piece, "more_body": more})
+    def _send_last(self, data: bytes) -> Coroutine[Any, Any, None]:
+        more = self._leg.stopped is None
+        send = self._send({"type": "http.response.body", "body": data, "more_body": more})
+        return cast(Coroutine[Any, Any, None], send)
 
     def _emit(self, data: bytes) -> None:
         """Send from outside any task; a send that suspends gets a catch-up task as its owner."""
         if not data:
             return
         # Begun at once and, as long as the client keeps up, also done at once: no task is woken.
-        sending = asyncio.Task(self._send_all(data), loop=self._loop, eager_start=True)
+        send = self._send_all(data) if len(data) > RUN_BYTES else self._send_last(data)
+        sending = asyncio.Task(send, loop=self._loop, eager_start=True)
         if not sending.done():
             self._catch_up(sending)
         elif sending.exception() is not None or self._leg.stopped is not None:

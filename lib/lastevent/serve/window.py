@@ -16,6 +16,9 @@ WINDOW_EVENTS = 20_000
 RUN_BYTES = 64 * 1024
 """Bytes in one send at most (RULES 19), but for a frame that is larger by itself."""
 
+MAX_RUNS = 64
+"""Joined runs that are kept for others at the same place, until the window moves."""
+
 Types = frozenset[str] | None
 """The event types that a subscriber wants; None for all."""
 
@@ -139,6 +142,8 @@ class Window:
             begin = self._index(position)
             if begin is None:
                 return None
+            if len(self._runs) >= MAX_RUNS:
+                self._runs.clear()
             found = self._runs[position, types] = self._cut(begin, types)
         return found
 
