@@ -48,7 +48,7 @@ test: prerequisites setup $(MODULES)  ## all tests
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-fast: setup  ## the tests that need no browser and no foreign tool, in under two minutes
-	@$(BIN)/python -m pytest -n 2 -m "not browser and not nginx and not slow" $(ARGS)
+	@$(BIN)/python -m pytest -n 4 -m "not browser and not nginx and not slow" $(ARGS)
 
 check: setup  ## lint, format, types, layers, docs
 	$(BIN)/ruff check .

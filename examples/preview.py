@@ -162,8 +162,8 @@ def look(watcher: Watcher) -> None:
     for number, path in enumerate(changed, 1):
         progress(f"  checking {number} of {len(changed)}, {100 * number // len(changed)} %")
         if (checked := watcher.check(path)) is not None:
-            say(str(checked))
             warn(checked)
+            say(str(checked))
 
 
 def memory_mib() -> float:

@@ -8,12 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import httpx
+import pytest
 import uvicorn
 
 from lastevent.core.wire import Decoder, Message
 from lastevent.serve.service import Service
 
 WAIT_SECONDS = 10.0
+
+any_store = pytest.mark.parametrize("settings", ["memory://"], indirect=True, ids=["memory"])
+"""For tests that have nothing to do with how a store keeps things: one kind is enough."""
 
 
 class InProcess(uvicorn.Server):

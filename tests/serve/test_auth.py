@@ -10,7 +10,9 @@ import pytest
 
 from lastevent.serve.auth import COOKIE
 from lastevent.serve.settings import ApiKey
-from tests.serve.running import Running, Serve, state
+from tests.serve.running import Running, Serve, any_store, state
+
+pytestmark = any_store
 
 SECRET = "s" * 40
 LOCKED: dict[str, Any] = {"development": False, "auth_secret": SECRET}

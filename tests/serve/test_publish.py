@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.serve.running import Running, Serve, gone
+from tests.serve.running import Running, Serve, any_store, gone
 
 
 async def post(server: Running, body: object, **headers: str) -> Any:
@@ -75,6 +75,7 @@ async def test_the_forms_of_a_body(serve: Serve, body: object, expected: object)
         ([{"data": "x" * 1500}] * 20, 413),
     ],
 )
+@any_store
 async def test_a_bad_body_is_refused_and_appends_nothing(
     serve: Serve, body: object, status: int
 ) -> None:

@@ -1,7 +1,8 @@
 """A server of previews in a process of its own: ``python host.py STORE-URL LEASE-SECONDS SCRIPT``.
 
 Starts SCRIPT by ``sh -c``, says the preview's id, and goes on until it is killed or its standard
-input ends; then it shuts down as a server does.
+input ends; then it shuts down as a server does. A line on its input pauses all of it, until another
+line comes. (SIGSTOP would pause it too, perhaps in a transaction that locks the database for all.)
 """
 
 import asyncio
@@ -18,7 +19,9 @@ async def main(url: str, lease_seconds: float, script: str) -> None:
     commands = {"job": CommandSpec(("sh", "-c", script))}
     previews = Previews(store, commands, lease_seconds=lease_seconds)
     print((await previews.start("job")).id, flush=True)
-    await asyncio.to_thread(sys.stdin.read)
+    while await asyncio.to_thread(sys.stdin.readline):
+        print("paused", flush=True)
+        sys.stdin.readline()
     await previews.aclose()
     await store.close()
 

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import math
-import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -532,15 +531,16 @@ async def test_a_server_that_was_paused_finds_itself_fenced(shared: Store, share
     script = "echo $$; while :; do echo on; sleep 0.02; done"
     async with server_process(shared_url, script) as (process, id):
         pid = await pid_of(shared, id)
-        process.send_signal(signal.SIGSTOP)
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write(b"pause\n")
+        assert await asyncio.wait_for(process.stdout.readline(), WAIT_SECONDS) == b"paused\n"
         end = await ended(previews, id)
         assert end.state == "lost"
         before = await log_of(shared, id)
         assert before[-1].type == "failure"
         assert alive(pid), "its guard knows nothing of the pause"
-        process.send_signal(signal.SIGCONT)
+        process.stdin.write(b"go on\n")
         await until(lambda: not alive(pid), "the command's end")
-        assert process.stdin is not None
         process.stdin.close()
         await asyncio.wait_for(process.wait(), WAIT_SECONDS)
     assert await log_of(shared, id) == before

@@ -1,6 +1,7 @@
 """Real processes: whether they live, what this one holds open, what commands say."""
 
 import asyncio
+import contextlib
 import json
 import sys
 import threading
@@ -37,9 +38,10 @@ def alive(pid: int) -> bool:
 
 def children() -> set[int]:
     """This process's children, those that wait to be reaped included."""
-    found = set()
-    for task in Path("/proc/self/task").iterdir():
-        found |= {int(pid) for pid in (task / "children").read_text().split()}
+    found: set[int] = set()
+    for thread in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it may end meanwhile
+            found |= {int(pid) for pid in (thread / "children").read_text().split()}
     return found
 
 

@@ -309,6 +309,7 @@ async def test_what_a_full_buffer_left_in_the_pipe_is_not_lost() -> None:
     await command.start()
     pump = asyncio.create_task(command.pump(sink))
     await until(lambda: command.pid is not None and not alive(command.pid), "the end")
+    await command.stop()  # the guard's end too
     sink.gate.set()
     await asyncio.wait_for(pump, WAIT_SECONDS)
     assert sink.lines("stdout") == [str(n) for n in range(10_001)]
