@@ -48,7 +48,7 @@ def test_a_fault_is_found(parts: tuple[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["GET /api/work/items", "~/work/x", "https://example.com/home/x", "$HOME/.pyenv"]
+    "text", ["GET /api/home/items", "~/home/x", "https://example.com/home/x", "$HOME/.pyenv"]
 )
 def test_an_innocent_text_passes(text: str) -> None:
     assert list(faults(text)) == []
