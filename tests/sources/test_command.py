@@ -15,7 +15,7 @@ import uvloop
 from lastevent.core.errors import Fenced
 from lastevent.core.event import NewEvent
 from lastevent.sources import command as module
-from lastevent.sources.command import Command, CommandSpec
+from lastevent.sources.command import Command, CommandSpec, Exit
 from lastevent.sources.process import CHUNK_BYTES, PIPE_BYTES
 from lastevent.stores.base import MAX_BATCH_EVENTS
 from tests.sources.processes import (
@@ -407,3 +407,8 @@ async def test_a_pump_needs_a_start_and_happens_once() -> None:
 def test_the_environment_is_not_shown() -> None:
     """Specifications end up in logs, and environments hold secrets."""
     assert "hush" not in repr(CommandSpec((sys.executable,), env={"SECRET": "hush"}))
+
+
+@pytest.mark.parametrize(("returncode", "code"), [(0, 0), (3, 3), (-15, 143), (-40, 168)])
+def test_an_exit_as_a_shell_shows_it(returncode: int, code: int) -> None:
+    assert Exit.of(returncode).shell_code == code

@@ -28,7 +28,6 @@ example:
 )
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-SIGNAL_CODE = 128
 
 
 def add(commands: Commands) -> None:
@@ -52,7 +51,7 @@ def call(args: argparse.Namespace) -> int:
 
 
 async def _run(args: argparse.Namespace) -> int:
-    from lastevent.sources.command import Command, CommandSpec
+    from lastevent.sources.command import SIGNAL_CODE, Command, CommandSpec
 
     command = Command(CommandSpec(tuple(args.command)))
     async with publisher(args, args.stream) as sender:
@@ -69,9 +68,7 @@ async def _run(args: argparse.Namespace) -> int:
     if number is not None:
         return SIGNAL_CODE + number
     assert command.exit is not None
-    if command.exit.signal is not None:
-        return SIGNAL_CODE + signal.Signals[command.exit.signal]
-    return command.exit.code or 0
+    return command.exit.shell_code
 
 
 class _Interruption:

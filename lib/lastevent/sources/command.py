@@ -32,6 +32,9 @@ from lastevent.stores.base import MAX_BATCH_EVENTS
 MAX_BATCH_BYTES = 256 * 1024
 """Data of one append, and what the last of its events adds."""
 
+SIGNAL_CODE = 128
+"""Added to a signal's number by shells (POSIX.1-2024, Shell, 2.8.2)."""
+
 QUIET_SECONDS = 0.1
 """How long text waits for the end of its line: an eye sees no delay, and few lines are cut."""
 
@@ -75,6 +78,14 @@ class Exit:
             return cls(None, signal.Signals(-returncode).name)
         except ValueError:  # a real-time signal
             return cls(None, f"SIG{-returncode}")
+
+    @property
+    def shell_code(self) -> int:
+        """The exit code that a shell would show: 128 and the signal's number after a signal."""
+        if self.signal is None:
+            return self.code or 0
+        known = signal.Signals.__members__.get(self.signal)
+        return SIGNAL_CODE + (int(self.signal[3:]) if known is None else known)
 
 
 class Command:
