@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 
+from lastevent.core.bounds import Reason
 from lastevent.core.cursor import Cursor
 from lastevent.core.errors import StoreUnavailable
 from lastevent.core.event import NewEvent
 from lastevent.core.extent import Extent
+from lastevent.core.leg import Leg, LegPlan
 from lastevent.serve import response, tail
+from lastevent.serve.reader import Feed, Reader
+from lastevent.serve.response import LegResponse
 from lastevent.stores.base import Appended, Page, Store
 from tests.serve.running import Running, Serve, gone, state
 
@@ -22,6 +26,8 @@ class Breakable:
     def __init__(self) -> None:
         self.away = False
         self.reads = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
 
     def __call__(self, store: Store) -> Store:
         self._store = store
@@ -38,6 +44,7 @@ class Breakable:
     async def read(self, stream: str, after: Cursor | None, limit: int = 500) -> Page:
         self._look()
         self.reads += 1
+        await self.gate.wait()
         return await self._store.log.read(stream, after, limit)
 
     async def describe(self, stream: str) -> Extent:
@@ -215,6 +222,54 @@ async def test_a_shutdown_gives_planned_ends_first(serve: Serve) -> None:
             assert leg.decoder.retry >= 1000, "nothing answers for a while: no short retry"
             assert await leg.next() is None
         assert live.decoder.last_event_id == ids[0]
+
+
+async def test_a_shutdown_while_the_log_is_read(serve: Serve) -> None:
+    switch = Breakable()
+    server = await serve(switch)
+    ids = await server.publish("s", 1, 2)
+    async with server.leg("s", Last_Event_ID=ids[1]) as first:
+        await first.until("live")  # the tail's window begins here, behind the next reader's cursor
+        switch.gate.clear()
+        async with server.leg("/api/streams/s?from=last:1&types=none") as leg:
+            await leg.next()
+            while not [c for c in server.service.connections if c._owner is not None]:
+                await asyncio.sleep(0.01)
+            server.service.begin_shutdown()
+            switch.gate.set()
+            assert state((await leg.until("rotate"))[-1])["retry_ms"] >= 1000
+
+
+async def test_a_shutdown_before_the_leg_has_begun(serve: Serve) -> None:
+    server = await serve()
+    tail = server.service.tails.use("s")
+    await tail.ready()
+    leg = Leg(LegPlan(("s",), str(tail.head)), asyncio.get_running_loop().time())
+    reader = Reader(leg, [Feed(tail, tail.head)], None)
+    released: list[object] = []
+    early = LegResponse(leg, reader, released.append)
+    early.end(Reason.SHUTDOWN)
+    sent: list[Any] = []
+    over = asyncio.Event()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+        if not message.get("more_body", True):
+            over.set()
+
+    async def receive() -> Any:
+        await over.wait()
+        return {"type": "http.disconnect"}
+
+    async with asyncio.timeout(5):
+        await early.run(receive, send)
+    assert [message["type"] for message in sent[:2]] == [
+        "http.response.start",
+        "http.response.body",
+    ]
+    body = b"".join(message.get("body", b"") for message in sent)
+    assert body.index(b'"open"') < body.index(b'"rotate"')
+    assert released == [early]
 
 
 async def test_a_defect_is_a_500_that_tells_nothing(

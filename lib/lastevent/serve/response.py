@@ -102,10 +102,12 @@ class LegResponse:
 
     def end(self, reason: Reason) -> None:
         """End the leg for ``reason``, as soon as its owner can."""
-        if self._owner is not None:
+        if self._owner is not None or self._timer is None:
+            # The owner sees to it; or, before there is one, the first thing that it does.
             self._planned = reason
             self._abort_at = min(self._abort_at, self._loop.time() + GRACE_SECONDS)
-            self._arm()
+            if self._timer is not None:
+                self._arm()
         elif not self._over:
             self._emit(self._leg.stop(reason, self._loop.time()))
 
@@ -174,7 +176,7 @@ class LegResponse:
                 data, settled = await self._next()
                 if data:
                     await self._send_all(data)
-                elif settled:
+                elif settled and self._planned is None:
                     # No await between having sent everything and joining: nothing is missed.
                     self._owner = None
                     for tail in self._reader.tails:
