@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -26,8 +26,6 @@ class Breakable:
     def __init__(self) -> None:
         self.away = False
         self.reads = 0
-        self.gate = asyncio.Event()
-        self.gate.set()
 
     def __call__(self, store: Store) -> Store:
         self._store = store
@@ -44,7 +42,6 @@ class Breakable:
     async def read(self, stream: str, after: Cursor | None, limit: int = 500) -> Page:
         self._look()
         self.reads += 1
-        await self.gate.wait()
         return await self._store.log.read(stream, after, limit)
 
     async def describe(self, stream: str) -> Extent:
@@ -224,52 +221,75 @@ async def test_a_shutdown_gives_planned_ends_first(serve: Serve) -> None:
         assert live.decoder.last_event_id == ids[0]
 
 
-async def test_a_shutdown_while_the_log_is_read(serve: Serve) -> None:
-    switch = Breakable()
-    server = await serve(switch)
-    ids = await server.publish("s", 1, 2)
-    async with server.leg("s", Last_Event_ID=ids[1]) as first:
-        await first.until("live")  # the tail's window begins here, behind the next reader's cursor
-        switch.gate.clear()
-        async with server.leg("/api/streams/s?from=last:1&types=none") as leg:
-            await leg.next()
-            while not [c for c in server.service.connections if c._owner is not None]:
-                await asyncio.sleep(0.01)
-            server.service.begin_shutdown()
-            switch.gate.set()
-            assert state((await leg.until("rotate"))[-1])["retry_ms"] >= 1000
+class SlowTail:
+    """A tail whose window holds nothing, of a log that takes its time and has nothing more."""
+
+    stream = "s"
+    closed = is_over = False
+    epoch = 0
+    head = Cursor(1, 9, 9)
+
+    def __init__(self) -> None:
+        self.reading = asyncio.Event()
+        self.gate = asyncio.Event()
+
+    def run(self, position: Cursor, types: object) -> None:
+        return None
+
+    async def read(self, position: Cursor) -> Page:
+        self.reading.set()
+        await self.gate.wait()
+        return Page((), position, position, position, False)
+
+    def join(self, subscriber: object) -> None: ...
+
+    def leave(self, subscriber: object) -> None: ...
 
 
-async def test_a_shutdown_before_the_leg_has_begun(serve: Serve) -> None:
-    server = await serve()
-    tail = server.service.tails.use("s")
-    await tail.ready()
-    leg = Leg(LegPlan(("s",), str(tail.head)), asyncio.get_running_loop().time())
-    reader = Reader(leg, [Feed(tail, tail.head)], None)
-    released: list[object] = []
-    early = LegResponse(leg, reader, released.append)
-    early.end(Reason.SHUTDOWN)
-    sent: list[Any] = []
-    over = asyncio.Event()
+class Client:
+    """The other side of one response: what was sent, until it is complete."""
 
-    async def send(message: Any) -> None:
-        sent.append(message)
+    def __init__(self, tail: object, position: Cursor) -> None:
+        self.sent: list[Any] = []
+        self.released: list[object] = []
+        self._over = asyncio.Event()
+        self.leg = Leg(LegPlan(("s",), str(position)), asyncio.get_running_loop().time())
+        reader = Reader(self.leg, [Feed(cast(Any, tail), position)], None)
+        self.response = LegResponse(self.leg, reader, self.released.append)
+
+    async def run(self) -> bytes:
+        async with asyncio.timeout(5):
+            await self.response.run(self._receive, self._send)
+        assert self.sent[0]["type"] == "http.response.start"
+        assert self.released == [self.response]
+        return b"".join(message["body"] for message in self.sent[1:])
+
+    async def _send(self, message: Any) -> None:
+        self.sent.append(message)
         if not message.get("more_body", True):
-            over.set()
+            self._over.set()
 
-    async def receive() -> Any:
-        await over.wait()
+    async def _receive(self) -> Any:
+        await self._over.wait()
         return {"type": "http.disconnect"}
 
-    async with asyncio.timeout(5):
-        await early.run(receive, send)
-    assert [message["type"] for message in sent[:2]] == [
-        "http.response.start",
-        "http.response.body",
-    ]
-    body = b"".join(message.get("body", b"") for message in sent)
+
+async def test_a_shutdown_while_the_log_is_read() -> None:
+    tail = SlowTail()
+    client = Client(tail, Cursor(1, 5, 5))
+    client.leg.caught_up()  # it was live before, and has nothing to say on its own
+    running = asyncio.create_task(client.run())
+    await tail.reading.wait()
+    client.response.end(Reason.SHUTDOWN)
+    tail.gate.set()
+    assert b'"rotate"' in await running
+
+
+async def test_a_shutdown_before_the_leg_has_begun() -> None:
+    client = Client(SlowTail(), Cursor(1, 5, 5))
+    client.response.end(Reason.SHUTDOWN)
+    body = await client.run()
     assert body.index(b'"open"') < body.index(b'"rotate"')
-    assert released == [early]
 
 
 async def test_a_defect_is_a_500_that_tells_nothing(
