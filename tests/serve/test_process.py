@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -55,17 +54,12 @@ class Process:
         self.popen.wait(WAIT_SECONDS)
 
 
-@pytest.fixture
-def directory(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path
-
-
 def store(directory: Path) -> dict[str, str]:
     return {"LASTEVENT_STORE_URL": f"sqlite:///{directory}/test.db"}
 
 
-async def test_sigterm_gives_planned_ends_before_the_process_goes(directory: Path) -> None:
-    process = Process(directory, **store(directory))
+async def test_sigterm_gives_planned_ends_before_the_process_goes(tmp_path: Path) -> None:
+    process = Process(tmp_path, **store(tmp_path))
     try:
         async with httpx.AsyncClient(base_url=process.url(), timeout=WAIT_SECONDS) as client:
             opened, ended = asyncio.Semaphore(0), []
@@ -96,9 +90,9 @@ async def test_sigterm_gives_planned_ends_before_the_process_goes(directory: Pat
         process.stop()
 
 
-def test_tokens_are_not_logged(directory: Path) -> None:
+def test_tokens_are_not_logged(tmp_path: Path) -> None:
     """RULES 24."""
-    process = Process(directory, LASTEVENT_AUTH_SECRET=SECRET, **store(directory))
+    process = Process(tmp_path, LASTEVENT_AUTH_SECRET=SECRET, **store(tmp_path))
     try:
         url = process.url()
         claims = {"sub": "u", "exp": time.time() + 60, "read": ["*"]}
@@ -128,9 +122,9 @@ def test_tokens_are_not_logged(directory: Path) -> None:
     ],
 )
 def test_what_cannot_start_says_why(
-    directory: Path, arguments: list[str], environ: dict[str, str], sentence: str
+    tmp_path: Path, arguments: list[str], environ: dict[str, str], sentence: str
 ) -> None:
-    process = Process(directory, *arguments, **environ)
+    process = Process(tmp_path, *arguments, **environ)
     try:
         assert process.popen.wait(WAIT_SECONDS) != 0
         assert sentence in process.said
@@ -139,9 +133,9 @@ def test_what_cannot_start_says_why(
         process.stop()
 
 
-def test_without_its_store_it_starts_and_says_so(directory: Path) -> None:
+def test_without_its_store_it_starts_and_says_so(tmp_path: Path) -> None:
     """A store may come back; clients are told meanwhile (RULES 18)."""
-    process = Process(directory, LASTEVENT_STORE_URL="sqlite:////proc/nowhere/x.db")
+    process = Process(tmp_path, LASTEVENT_STORE_URL="sqlite:////proc/nowhere/x.db")
     try:
         url = process.url()
         assert httpx.get(f"{url}/api/health").status_code == 503
@@ -153,7 +147,7 @@ def test_without_its_store_it_starts_and_says_so(directory: Path) -> None:
         process.stop()
 
 
-def test_another_launcher_cannot_start_it_without_a_secret(directory: Path) -> None:
+def test_another_launcher_cannot_start_it_without_a_secret(tmp_path: Path) -> None:
     """RULES 23: only a server that binds itself knows where it binds."""
     answer = subprocess.run(
         [sys.executable, "-m", "uvicorn", "functions.app:app", "--port", "0"],

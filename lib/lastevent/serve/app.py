@@ -16,14 +16,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 
-from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from lastevent.core.errors import ConfigError, LastEventError, NotFound, Transient
+from lastevent.core.errors import ConfigError, NotFound, Transient
 from lastevent.serve.access_log import redact_access_log
 from lastevent.serve.auth import Authenticator, development_secret
 from lastevent.serve.problem import log, problem
@@ -124,8 +123,6 @@ class App:
         """Answer errors as problems. All are raised before the first byte of an answer."""
         try:
             await self._routed(scope, receive, send)
-        except (LastEventError, HTTPException) as error:
-            await problem(error)(scope, receive, send)
         except Exception as error:
             await problem(error)(scope, receive, send)
 
