@@ -43,6 +43,25 @@ def test_nextauths_secret_is_understood_and_ours_counts_first() -> None:
     assert read(NEXTAUTH_SECRET="n" * 32).auth_secret == "s" * 32
 
 
+def test_a_connected_upstash_database_is_the_store_unless_another_is_named() -> None:
+    upstash = {
+        "UPSTASH_REDIS_REST_URL": "https://x.upstash.io",
+        "UPSTASH_REDIS_REST_TOKEN": "hush-hush",
+    }
+    vercel = {"KV_REST_API_URL": "https://x.upstash.io", "KV_REST_API_TOKEN": "hush-hush"}
+    assert read(**upstash).store_url == "upstash://"
+    assert read(**vercel, VERCEL="1").store_url == "upstash://"
+    assert read(**upstash, LASTEVENT_STORE_URL="dynamodb://events").store_url == "dynamodb://events"
+    assert read(UPSTASH_REDIS_REST_URL="https://x.upstash.io").store_url.startswith("sqlite:")
+
+
+def test_a_wakeup_comes_from_a_store_that_pushes() -> None:
+    assert read().wakeup_url is None
+    assert read(LASTEVENT_WAKEUP_URL="rediss://cache:6380").wakeup_url == "rediss://cache:6380"
+    secret = read(LASTEVENT_WAKEUP_URL="upstash://:hush-hush@x.upstash.io")
+    assert "hush" not in repr(secret)
+
+
 def test_empty_is_unset() -> None:
     assert read(LASTEVENT_MAX_LEG_SECONDS=" ").max_leg_seconds == 55
 
@@ -55,6 +74,7 @@ def test_empty_is_unset() -> None:
         ("LASTEVENT_MAX_LEG_SECONDS", "nan"),
         ("LASTEVENT_MAX_LEG_SECONDS", "0"),
         ("LASTEVENT_RETRY_MS", "1"),
+        ("LASTEVENT_WAKEUP_URL", "sqlite:///x.db"),
         ("LASTEVENT_MAX_EVENT_BYTES", "1e6"),
         ("LASTEVENT_MAX_EVENT_BYTES", "٣٣٣٣"),
         ("LASTEVENT_RETENTION", "build:*"),

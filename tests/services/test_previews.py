@@ -172,8 +172,16 @@ async def test_what_cannot_be_started_fails_and_says_why(store: Store, serve: Se
 async def test_a_command_does_not_get_the_servers_settings(
     store: Store, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LASTEVENT_AUTH_SECRET", "hush-hush")
-    monkeypatch.setenv("NEXTAUTH_SECRET", "hush-hush")
+    for name in (
+        "LASTEVENT_AUTH_SECRET",
+        "NEXTAUTH_SECRET",
+        "UPSTASH_REDIS_REST_TOKEN",
+        "KV_REST_API_TOKEN",
+        "AWS_SECRET_ACCESS_KEY",
+        "VERCEL_TOKEN",
+        "CRON_SECRET",
+    ):
+        monkeypatch.setenv(name, "hush-hush")
     monkeypatch.setenv("NODE_ENV", "development")
     previews = serve()
     end = await ended(previews, (await previews.start("environment")).id)

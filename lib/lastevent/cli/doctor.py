@@ -124,7 +124,10 @@ async def _store(chosen: "Settings") -> list[Finding]:
     from lastevent.stores.url import open_store
 
     try:
-        store, other = (open_store(chosen.store_url, chosen.retention) for _ in range(2))
+        store, other = (
+            open_store(chosen.store_url, chosen.retention, wakeup_url=chosen.wakeup_url)
+            for _ in range(2)
+        )
     except ConfigError as error:
         return [fail("store", str(error))]
     try:

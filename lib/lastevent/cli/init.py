@@ -28,7 +28,7 @@ async def _prepare(args: argparse.Namespace) -> None:
     from lastevent.stores.url import open_store
 
     chosen = settings(args.store)
-    store = open_store(chosen.store_url, chosen.retention)
+    store = open_store(chosen.store_url, chosen.retention, wakeup_url=chosen.wakeup_url)
     try:
         await store.prepare()
     finally:

@@ -55,7 +55,8 @@ def call(args: argparse.Namespace) -> int:
 
     app = _app()
     chosen = settings_for(args)
-    open_store(chosen.store_url)  # connects to nothing: refuses here what would be refused later
+    # Connects to nothing: refuses here what would be refused later.
+    open_store(chosen.store_url, wakeup_url=chosen.wakeup_url)
     app.configure(chosen)
     listener = _listen(args.host, args.port)
     host, port = listener.getsockname()[:2]

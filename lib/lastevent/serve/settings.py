@@ -1,6 +1,7 @@
-"""The settings, read once from the environment; nothing else reads it.
+"""The settings, read once from the environment.
 
-Each field of Settings names its variable, how its text is understood and its default. A value that
+Nothing else reads it, except that the remote stores take their credentials where their vendors'
+own clients find them. Each field of Settings names its variable, how its text is understood and its default. A value that
 cannot be right stops the start with a sentence that says what to write. docs/settings.md lists
 them all, and a test compares the two.
 """
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 DEFAULT_STORE_URL = "sqlite:///.lastevent/lastevent.db"
 SHORTEST_SECRET = 32
 SHORTEST_KEY = 16
+
+UPSTASH_VARIABLES = (
+    ("UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN"),
+    ("KV_REST_API_URL", "KV_REST_API_TOKEN"),
+)
+"""Set by who connects a database of Upstash with a project; the second pair by Vercel's store."""
 
 PLATFORM_VARIABLES = ("VERCEL", "AWS_LAMBDA_FUNCTION_NAME", "AWS_EXECUTION_ENV")
 """Set by the platforms themselves: where one is present, this is not a development machine."""
@@ -92,6 +99,12 @@ def _entries(value: str) -> list[str]:
     return [entry.strip() for entry in value.split(";") if entry.strip()]
 
 
+def _wakeup_url(value: str) -> str:
+    if urlsplit(value).scheme not in ("upstash", "redis", "rediss"):
+        raise ConfigError("write the URL of a store that pushes: upstash://, redis:// or rediss://")
+    return value
+
+
 def _patterns(value: str) -> tuple[str, ...]:
     try:
         return tuple(stream_pattern(part.strip()) for part in value.split(","))
@@ -149,6 +162,7 @@ class Settings:
     """What a process is told. Times in seconds, sizes in bytes, unless the name says otherwise."""
 
     store_url: str = _setting(_text, DEFAULT_STORE_URL, "LASTEVENT_STORE_URL", secret=True)
+    wakeup_url: str | None = _setting(_wakeup_url, None, "LASTEVENT_WAKEUP_URL", secret=True)
     retention: RetentionRules = _setting(_retention, RetentionRules(), "LASTEVENT_RETENTION")
     auth_secret: str | None = _setting(
         _secret, None, "LASTEVENT_AUTH_SECRET", "NEXTAUTH_SECRET", secret=True
@@ -192,6 +206,8 @@ class Settings:
                     except ConfigError as error:
                         raise ConfigError(f"{variable}: {error}") from error
                     break
+        if "store_url" not in values and _has_upstash(environ):
+            values["store_url"] = "upstash://"
         _refuse_local_stores(environ, values.get("store_url", DEFAULT_STORE_URL))
         if not values.get("auth_secret") and not values.get("jwks_url"):
             _refuse_unless_development(environ, bind_host)
@@ -208,6 +224,10 @@ def _refuse_local_stores(environ: Mapping[str, str], store_url: str) -> None:
             f"LASTEVENT_STORE_URL: {platform} is set, and there every instance would have its own "
             f"{scheme} store: write the URL of a shared one"
         )
+
+
+def _has_upstash(environ: Mapping[str, str]) -> bool:
+    return any(all(environ.get(name) for name in pair) for pair in UPSTASH_VARIABLES)
 
 
 def _platform(environ: Mapping[str, str]) -> str | None:

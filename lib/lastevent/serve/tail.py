@@ -25,8 +25,9 @@ from lastevent.stores.base import Page, Store
 log = logging.getLogger("lastevent")
 
 PAGE_EVENTS = 1000
-SAFETY_SECONDS = 30.0
-"""A wake-up may be lost: the log is read after this long in any case."""
+SAFETY_SECONDS = 600.0
+"""The log is read after this long in any case. A wake-up that can lose a hint looks for itself much
+sooner, once for all streams (base.Wakeup), which costs less than a read of each."""
 
 LINGER_SECONDS = 30.0
 """How long a tail that nobody uses stays: its subscribers may be between two legs."""
@@ -133,19 +134,26 @@ class Tail:
             self._tell_trouble()
 
     async def _follow(self) -> None:
-        """Read until the end, then wait; on trouble, try again with growing pauses."""
+        """Wait, then read until the end; on trouble, try again with growing pauses.
+
+        It begins by waiting, since the outline has just told where the end is: the wake-up compares
+        that with the log when its watch stands, and a read would only be the same once more.
+        """
         loop = asyncio.get_running_loop()
         pause, trouble_since, told = 0.1, None, False
+        at_end = True
         while True:
             try:
+                if at_end:
+                    await self._store.wakeup.wait({self.stream: self.head}, SAFETY_SECONDS)
                 page = await self._store.log.read(self.stream, self.head, PAGE_EVENTS)
                 self._take(page)
                 if self.closed:
                     return
-                if page.at_end:
-                    await self._store.wakeup.wait({self.stream: self.head}, SAFETY_SECONDS)
+                at_end = page.at_end
                 pause, trouble_since, told = 0.1, None, False
             except Transient as error:
+                at_end = False  # what was told meanwhile may have been missed
                 trouble_since = trouble_since or loop.time()
                 if not told and loop.time() - trouble_since > PATIENCE_SECONDS:
                     log.warning("the tail of %s has trouble: %s", self.stream, error)

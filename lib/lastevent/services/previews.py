@@ -30,6 +30,10 @@ RECORD_SECONDS = 7 * 24 * 3600
 
 MAX_LISTED = 100
 SHUTDOWN_SECONDS = 5.0
+
+PRIVATE_PREFIXES = ("LASTEVENT_", "UPSTASH_", "KV_", "AWS_")
+PRIVATE_NAMES = frozenset({"NEXTAUTH_SECRET", "AUTH_SECRET", "VERCEL_TOKEN", "CRON_SECRET"})
+"""Variables of the server's own, its stores' and its platforms': most of them are secrets."""
 """How long, beyond the grace, the last words of a preview may take when the server goes."""
 
 GONE = "The server that ran this preview is gone; its process was ended. Start it again."
@@ -290,7 +294,7 @@ def _private(spec: CommandSpec) -> CommandSpec:
     environment = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("LASTEVENT_") and name != "NEXTAUTH_SECRET"
+        if not name.startswith(PRIVATE_PREFIXES) and name not in PRIVATE_NAMES
     }
     return CommandSpec(spec.argv, spec.cwd, environment)
 

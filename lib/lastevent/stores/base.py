@@ -134,7 +134,9 @@ class Wakeup(Protocol):
         the watch stands, so an append between the caller's last read and this call is not missed
         (RULES 13). Closing and deleting count as movement, and a stream that is closed already as
         having moved: leave out those that are read to their end. A hint may come twice or for
-        nothing.
+        nothing. What may be lost on its way is looked for within about a minute, once for all
+        streams that are waited for; who meets trouble in doing so wakes its callers, so that they
+        meet it too.
         """
         ...
 

@@ -17,12 +17,26 @@ BACKENDS = {
 
 
 def open_store(
-    url: str, retention: RetentionRules = RetentionRules(), clock: Clock = time
+    url: str,
+    retention: RetentionRules = RetentionRules(),
+    clock: Clock = time,
+    *,
+    wakeup_url: str | None = None,
 ) -> Store:
     """Return the store at ``url``; nothing is connected or created before its first use.
 
-    Raises ConfigError for a scheme that is not in the table, or a URL that its backend refuses.
+    With ``wakeup_url``, its wake-ups go through the store at that URL instead. Raises ConfigError
+    for a scheme that is not in the table, or a URL that its backend refuses.
     """
+    store = _open(url, retention, clock)
+    if wakeup_url is None:
+        return store
+    from lastevent.stores.combined import combine
+
+    return combine(store, _open(wakeup_url, retention, clock))
+
+
+def _open(url: str, retention: RetentionRules, clock: Clock) -> Store:
     scheme = urlsplit(url).scheme
     if scheme not in BACKENDS:
         known = ", ".join(f"{name}://" for name in BACKENDS)
