@@ -1,7 +1,8 @@
 """The settings, read once from the environment.
 
 Nothing else reads it, except that the remote stores take their credentials where their vendors'
-own clients find them. Each field of Settings names its variable, how its text is understood and its default. A value that
+own clients find them. Each field of Settings names its variable, how its text is understood and its
+default. A value that
 cannot be right stops the start with a sentence that says what to write. docs/settings.md lists
 them all, and a test compares the two.
 """
