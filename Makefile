@@ -41,14 +41,14 @@ $(INSTALLED): requirements/dev.txt pyproject.toml
 	    --no-build-isolation --editable .
 	@touch $@
 
-run: setup  ## the server on 127.0.0.1:8000 with a live preview (STORE=sqlite AS=uvicorn PORT=8000)
+run: setup  ## the server on 127.0.0.1:8000 with a live preview (STORE=sqlite|upstash|dynamodb PORT=8000)
 	@$(BIN)/python infra/local/run.py --store $(STORE) --as $(AS) --port $(PORT)
 
 test: prerequisites setup $(MODULES)  ## all tests
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-fast: setup  ## the tests that need no browser and no foreign tool, in under two minutes
-	@$(BIN)/python -m pytest -n 4 -m "not browser and not nginx and not slow" $(ARGS)
+	@$(BIN)/python -m pytest -n 4 -m "not browser and not nginx and not node and not slow" $(ARGS)
 
 check: setup  ## lint, format, types, layers, docs
 	$(BIN)/ruff check .

@@ -1,9 +1,10 @@
 """What `make run` runs: the server on loopback, and a preview whose log can be watched.
 
-    python infra/local/run.py --store sqlite --as uvicorn [--port 8000]
+    python infra/local/run.py --store sqlite --as uvicorn [--port 8000] [--data .lastevent]
 
 The preview is a real process that looks through this checkout (examples/preview.py). Legs are short
-here, so that planned ends happen while one looks on.
+here, so that planned ends happen while one looks on. A store that is a service elsewhere has its
+local server started, and ended, with it.
 """
 
 import argparse
@@ -17,42 +18,91 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from infra.local.child import ServerFailed
+from infra.local.dynamodb import REGION, RotoServer
+from infra.local.upstash import UpstashServer
+
 ROOT = Path(__file__).resolve().parent.parent.parent
-STORES = {"sqlite": "sqlite:///.lastevent/lastevent.db"}
 PLATFORMS = ("uvicorn",)
 PREVIEW = "checkout"
+PROFILES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
 START_SECONDS = 20.0
 STOP_SECONDS = 15.0
 LEG_SECONDS = "20"
 
 
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A store that is ready: its URL, the variables that go with it, and whether data stays."""
+
+    url: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+    durable: bool = True
+
+
+@contextmanager
+def _sqlite(data: Path) -> Iterator[Store]:
+    yield Store(f"sqlite:///{data}/lastevent.db")
+
+
+@contextmanager
+def _upstash(data: Path) -> Iterator[Store]:
+    with UpstashServer(data / "upstash") as server:
+        yield Store("upstash://", server.environment)
+
+
+@contextmanager
+def _dynamodb(data: Path) -> Iterator[Store]:
+    with RotoServer(data / "dynamodb") as server:
+        yield Store(f"dynamodb://lastevent?region={REGION}", server.environment, durable=False)
+
+
+STORES: dict[str, Callable[[Path], AbstractContextManager[Store]]] = {
+    "sqlite": _sqlite,
+    "upstash": _upstash,
+    "dynamodb": _dynamodb,
+}
+
+
 def main() -> int:
-    """Start the server and the preview; return when the server has ended."""
+    """Start the store, the server and the preview; return when the server has ended."""
     arguments = _arguments()
-    url = f"http://127.0.0.1:{arguments.port}"
     if _is_taken(arguments.port):
         print(f"Port {arguments.port} is taken: end what runs there, or make run PORT=8001")
         return 1
+    try:
+        with STORES[arguments.store](arguments.data) as store:
+            return _serve(store, arguments.port)
+    except KeyboardInterrupt:
+        return 0
+    except ServerFailed as error:
+        print(error)
+        return 1
+
+
+def _serve(store: Store, port: int) -> int:
+    """Run the server on a store until it ends."""
+    url = f"http://127.0.0.1:{port}"
     server = subprocess.Popen(
         [
             *(sys.executable, "-m", "lastevent.cli", "serve"),
-            *("--host", "127.0.0.1", "--port", str(arguments.port)),
-            *("--store", STORES[arguments.store]),
+            *("--host", "127.0.0.1", "--port", str(port), "--store", store.url),
         ],
         cwd=ROOT,
-        env=_environment(),
+        env=_environment(store),
     )
     try:
         if not _is_up(url, server):
             print("The server did not start; what it said is above.")
             return 1
         preview = _start_preview(url)
-        print(_welcome(url, preview), flush=True)
+        print(_welcome(url, preview, store), flush=True)
         return server.wait()
-    except KeyboardInterrupt:
-        return 0
     finally:
         _stop(server)
 
@@ -62,16 +112,21 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--store", choices=STORES, default="sqlite")
     parser.add_argument("--as", choices=PLATFORMS, default="uvicorn", dest="platform")
     parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--data", type=Path, default=ROOT / ".lastevent")
     return parser.parse_args()
 
 
-def _environment() -> dict[str, str]:
-    """Return the server's environment; what the user has set counts before what is set here."""
+def _environment(store: Store) -> dict[str, str]:
+    """Return the server's environment; what the user has set counts before what is set here.
+
+    But not where the store is, nor a profile of the AWS tools, which may be of an account.
+    """
     own = {
         "LASTEVENT_MAX_LEG_SECONDS": LEG_SECONDS,
         "LASTEVENT_PREVIEW_COMMANDS": f"{PREVIEW}={sys.executable} examples/preview.py",
     }
-    return own | os.environ
+    users = {name: value for name, value in os.environ.items() if name not in PROFILES}
+    return own | users | dict(store.environment)
 
 
 def _is_taken(port: int) -> bool:
@@ -110,7 +165,12 @@ def _start_preview(url: str) -> str | None:
         return None
 
 
-def _welcome(url: str, preview: str | None) -> str:
+def _welcome(url: str, preview: str | None, store: Store) -> str:
+    again = (
+        "the rest. Stop the server and start it again: the log is still there, every line once."
+        if store.durable
+        else "the rest. This local store keeps all in memory: when it is stopped, the log is gone."
+    )
     lines = [
         "",
         "  Lastevent runs. Stop it with Ctrl-C.",
@@ -122,7 +182,7 @@ def _welcome(url: str, preview: str | None) -> str:
         """-d '{"type":"note","data":{"n":1}}'""",
         "",
         f"  Every {LEG_SECONDS} s or less a response ends as planned, and the page comes back for",
-        "  the rest. Stop the server and start it again: the log is still there, every line once.",
+        f"  {again}",
         "",
     ]
     return "\n".join(lines)

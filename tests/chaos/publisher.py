@@ -1,6 +1,6 @@
 """One publisher process of the chaos run: numbered events, each awaited, what was acknowledged.
 
-    python -m tests.chaos.publisher NAME COUNT SEED STREAM URL [URL …]
+    python -m tests.chaos.publisher NAME SECONDS SEED STREAM URL [URL …]
 
 Prints ``ack ID NUMBER`` for each event that a server acknowledged. A publish that gave up, on all
 servers, may have been written or not: its number is never used again.
@@ -9,6 +9,7 @@ servers, may have been written or not: its number is never used again.
 import asyncio
 import random
 import sys
+from time import monotonic
 
 from lastevent.client import Publisher
 from lastevent.core.errors import Transient
@@ -17,12 +18,13 @@ BATCHES_A_SECOND = 12.0
 """Batches of one to five events, three on average."""
 
 
-async def publish(name: str, count: int, seed: int, stream: str, urls: list[str]) -> None:
-    """Publish ``count`` batches of one to five events to ``stream``, on any of the servers."""
+async def publish(name: str, seconds: float, seed: int, stream: str, urls: list[str]) -> None:
+    """Publish batches of one to five events to ``stream``, on any of the servers."""
+    until = monotonic() + seconds
     chance = random.Random(seed)
     publishers = [Publisher(f"{url}/api/streams/{stream}", give_up_after=4.0) for url in urls]
     number = 0
-    for _ in range(count):
+    while monotonic() < until:
         numbers = range(number, number + chance.randint(1, 5))
         number = numbers.stop
         key = f"{name}-{numbers.start}"
@@ -42,5 +44,5 @@ async def publish(name: str, count: int, seed: int, stream: str, urls: list[str]
 
 
 if __name__ == "__main__":
-    _, name, count, seed, stream, *urls = sys.argv
-    asyncio.run(publish(name, int(count), int(seed), stream, urls))
+    _, name, seconds, seed, stream, *urls = sys.argv
+    asyncio.run(publish(name, float(seconds), int(seed), stream, urls))

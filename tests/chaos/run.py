@@ -1,10 +1,11 @@
-"""The chaos run: publishers, subscribers, and servers that are killed, on one SQLite file.
+"""The chaos run: publishers, subscribers, and servers that are killed, on one store.
 
-    python -m tests.chaos.run --seconds 60 --seed 7
+    python -m tests.chaos.run --store upstash --seconds 60 --seed 7
 
-Legs last one to three seconds. Servers are killed with -9 and started again at random. In the end
-every acknowledged event must have arrived exactly once, in one order, at every subscriber; an event
-that was not acknowledged may have arrived, at all of them or at none.
+Legs last one to three seconds. Servers are killed with -9 and started again at random, and the
+store has bad days of its own (grounds). In the end every acknowledged event must have arrived
+exactly once, in one order, at every subscriber; an event that was not acknowledged may have
+arrived, at all of them or at none.
 """
 
 import argparse
@@ -20,10 +21,11 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 
-from tests.chaos.publisher import BATCHES_A_SECOND
+from tests.chaos.grounds import GROUNDS, Ground
 from tests.chaos.subscriber import Seen, follow_client, follow_raw
 from tests.project.tree import ROOT
 
@@ -38,7 +40,7 @@ class Server:
     number: int
     port: int
     directory: Path
-    store_url: str
+    ground: Ground
     kills: int = 0
     process: "subprocess.Popen[bytes] | None" = None
 
@@ -47,15 +49,23 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        environ = os.environ | {
-            "LASTEVENT_DATA_DIR": str(self.directory),
-            "LASTEVENT_MAX_LEG_SECONDS": str(1 + self.number % 3),
-            "LASTEVENT_RETRY_MS": "200",
-        }
+        environ = (
+            os.environ
+            | dict(self.ground.environ)
+            | {
+                "LASTEVENT_DATA_DIR": str(self.directory),
+                "LASTEVENT_MAX_LEG_SECONDS": str(1 + self.number % 3),
+                "LASTEVENT_RETRY_MS": "200",
+            }
+        )
         command = [sys.executable, "-m", "lastevent.cli", "serve", "--port", str(self.port)]
         with (self.directory / f"server-{self.number}.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, "--store", self.store_url], cwd=ROOT, env=environ, stdout=log, stderr=log
+                [*command, "--store", self.ground.url],
+                cwd=ROOT,
+                env=environ,
+                stdout=log,
+                stderr=log,
             )
 
     def kill(self, how: signal.Signals) -> None:
@@ -76,6 +86,7 @@ class Report:
     acknowledged: dict[str, list[str]] = field(default_factory=dict)
     seen: dict[str, list[Seen]] = field(default_factory=dict)
     kills: int = 0
+    troubles: int = 0
 
     def faults(self) -> list[str]:
         """Return one sentence for each broken promise."""
@@ -107,7 +118,8 @@ class Report:
             f"seed {self.seed}: {sum(map(len, self.acknowledged.values()))} acknowledged, "
             f"{sum(len(seen.ids) for seen in everyone)} received by {len(everyone)} subscribers "
             f"in {sum(seen.legs for seen in everyone)} legs, "
-            f"{sum(seen.cuts for seen in everyone)} cuts, {self.kills} kills"
+            f"{sum(seen.cuts for seen in everyone)} cuts, {self.kills} kills, "
+            f"{self.troubles} troubles of the store"
         )
 
 
@@ -124,7 +136,7 @@ async def chaos(
     seed: int,
     seconds: float,
     directory: Path,
-    store_url: str,
+    ground: Ground,
     *,
     streams: Sequence[str] = ("a", "b"),
     servers: int = 3,
@@ -134,9 +146,9 @@ async def chaos(
     """Let chaos rule for about ``seconds``; return what came of it."""
     chance = random.Random(seed)
     report = Report(seed)
-    running = [Server(n, port, directory, store_url) for n, port in enumerate(free_ports(servers))]
+    running = [Server(n, port, directory, ground) for n, port in enumerate(free_ports(servers))]
     urls = [server.url for server in running]
-    tasks: list[asyncio.Task[None]] = []
+    tasks: list[asyncio.Task[Any]] = []
     processes: list[asyncio.subprocess.Process] = []
     try:
         for server in running:
@@ -154,7 +166,12 @@ async def chaos(
                 process = await _publisher(f"p{n}", seconds, chance.randrange(10**6), stream, urls)
                 processes.append(process)
                 acks.append(asyncio.create_task(_acknowledged(process, stream)))
-        await _rule(running, chance, acks)
+        done = asyncio.Event()
+        trouble = asyncio.create_task(ground.trouble(random.Random(chance.random()), done))
+        tasks.append(trouble)
+        await _rule(running, chance, acks, ground.pace)
+        done.set()
+        report.troubles = await trouble
         for stream, identifiers in await asyncio.gather(*acks):
             report.acknowledged[stream] += identifiers
         for stream in streams:
@@ -188,9 +205,9 @@ async def _answers(url: str) -> None:
 async def _publisher(
     name: str, seconds: float, seed: int, stream: str, urls: list[str]
 ) -> asyncio.subprocess.Process:
-    count = str(int(seconds * BATCHES_A_SECOND))
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.chaos.publisher", name, count, str(seed), stream, *urls),
+        *(sys.executable, "-m", "tests.chaos.publisher"),
+        *(name, str(seconds), str(seed), stream, *urls),
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
     )
@@ -206,10 +223,11 @@ async def _rule(
     running: list[Server],
     chance: random.Random,
     publishers: "list[asyncio.Task[tuple[str, list[str]]]]",
+    pace: float,
 ) -> None:
     """Kill servers until the publishers are done: mostly -9, at times as a platform would."""
     while not all(task.done() for task in publishers):
-        await asyncio.sleep(chance.uniform(0.3, 1.5))
+        await asyncio.sleep(pace * chance.uniform(0.3, 1.5))
         server = chance.choice(running)
         server.kill(signal.SIGKILL if chance.random() < 0.8 else signal.SIGTERM)
         await server.gone()
@@ -234,10 +252,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    parser.add_argument("--store", choices=GROUNDS, default="sqlite")
     arguments = parser.parse_args()
+
+    async def run(directory: Path) -> Report:
+        async with GROUNDS[arguments.store](directory) as ground:
+            return await chaos(arguments.seed, arguments.seconds, directory, ground)
+
     with tempfile.TemporaryDirectory() as directory:
-        url = f"sqlite:///{directory}/chaos.db"
-        report = asyncio.run(chaos(arguments.seed, arguments.seconds, Path(directory), url))
+        report = asyncio.run(run(Path(directory)))
     print(report)
     for fault in (faults := report.faults()):
         print("  ", fault)

@@ -4,19 +4,22 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.grounds import GROUNDS
 from tests.chaos.run import Report, chaos
 from tests.chaos.subscriber import Seen
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("seed", [1, 2])
-async def test_every_acknowledged_event_arrives_once_in_order(seed: int, tmp_path: Path) -> None:
-    report = await chaos(seed, 12.0, tmp_path, f"sqlite:///{tmp_path}/chaos.db")
+@pytest.mark.parametrize("store", GROUNDS)
+async def test_every_acknowledged_event_arrives_once_in_order(store: str, tmp_path: Path) -> None:
+    async with GROUNDS[store](tmp_path) as ground:
+        report = await chaos(1, 12.0, tmp_path, ground)
     print(report)
     assert report.faults() == []
     assert report.kills >= 3, "there was no chaos"
-    assert all(len(ids) >= 50 for ids in report.acknowledged.values()), "there was no work"
+    assert report.troubles >= 3 or not ground.mischief, "the store had no bad day"
+    assert all(len(ids) >= 20 for ids in report.acknowledged.values()), "there was no work"
 
 
 def test_the_report_sees_what_is_broken() -> None:

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from lastevent.stores.base import Store
-from tests.stores.harness import HARNESSES, Harness
+from tests.stores.harness import BACKENDS, HARNESSES, Harness
 
-SHARED = [name for name, harness in HARNESSES.items() if harness.shared]
+SHARED = [backend for backend in BACKENDS if HARNESSES[str(backend.id)].shared]
 
 
-@pytest.fixture(params=HARNESSES)
+@pytest.fixture(params=BACKENDS)
 async def harness(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Harness]:
     """Data in every backend."""
-    made = HARNESSES[request.param](tmp_path)
+    made: Harness = request.param(tmp_path)
     yield made
     await made.close()
 
@@ -28,7 +28,7 @@ async def store(harness: Harness) -> Store:
 @pytest.fixture(params=SHARED)
 async def shared(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Harness]:
     """Data in every backend that several processes can use."""
-    made = HARNESSES[request.param](tmp_path)
+    made: Harness = request.param(tmp_path)
     yield made
     await made.close()
 

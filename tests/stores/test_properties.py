@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from lastevent.core.cursor import Cursor
 from lastevent.core.errors import Conflict, KeyReused, StreamClosed
 from lastevent.core.event import NewEvent
-from tests.stores.harness import HARNESSES, KEPT_EVENTS, KEPT_SECONDS, Harness
+from tests.stores.harness import BACKENDS, KEPT_EVENTS, KEPT_SECONDS, Harness
 
 STREAM = st.sampled_from(["s", "few:s", "short:s"])
 EVENTS = st.lists(
@@ -176,7 +176,7 @@ class Model(RuleBasedStateMachine):
         assert read == [(id, type, data) for id, (_, type, data) in list(wanted)[begin:]]
 
 
-@pytest.mark.parametrize("harness_type", HARNESSES.values(), ids=HARNESSES)
+@pytest.mark.parametrize("harness_type", BACKENDS)
 def test_a_log_is_a_list(harness_type: type[Harness]) -> None:
     machine = type("Model", (Model,), {"harness_type": harness_type})
     run_state_machine_as_test(

@@ -20,6 +20,7 @@ from lastevent.core.cursor import Cursor
 from lastevent.core.event import Event, NewEvent
 from lastevent.core.extent import Extent
 from lastevent.core.topic import matches
+from lastevent.stores.channel import Channel
 
 KEY_SECONDS = 24 * 3600
 """How long an idempotency key answers (RULES 9); clients stop retrying well before."""
@@ -251,7 +252,10 @@ class Store:
 
     ``name`` is the backend's, for health and ``doctor``. ``durable``: what is acknowledged survives
     the process. ``shared``: several processes see the same data. ``prepare`` creates what the
-    backend needs and may be called again; ``close`` ends its threads and connections.
+    backend needs and may be called again; ``close`` ends its threads and connections. ``channel``,
+    where the backend has one, can tell of another store's streams (combined.combine). ``usage``,
+    where requests are billed, returns what this process has asked for since the store was opened:
+    by name, commands or requests and capacity units.
     """
 
     name: str
@@ -263,3 +267,5 @@ class Store:
     close: Callable[[], Awaitable[None]]
     durable: bool = True
     shared: bool = True
+    channel: Channel | None = None
+    usage: Callable[[], Mapping[str, float]] | None = None

@@ -10,8 +10,12 @@ from lastevent.core.errors import ConfigError
 from lastevent.stores.base import Clock, RetentionRules, Store
 
 BACKENDS = {
+    "dynamodb": "lastevent.stores.dynamodb",
     "memory": "lastevent.stores.memory",
     "sqlite": "lastevent.stores.sqlite",
+    "redis": "lastevent.stores.upstash.tcp",
+    "rediss": "lastevent.stores.upstash.tcp",
+    "upstash": "lastevent.stores.upstash",
 }
 """Modules, each with ``open_url(url, retention, clock) -> Store``."""
 

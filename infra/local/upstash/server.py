@@ -1,0 +1,150 @@
+"""`UpstashServer`: the emulator as a process of its own, and what a test can do to it."""
+
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import httpx
+
+from infra.local.child import HOST, Child, Startable, free_port
+from infra.local.upstash.control import PREFIX
+from infra.local.upstash.faults import Kind, When
+from infra.local.upstash.subscriptions import Channels
+
+CONTROL_SECONDS = 40.0
+
+
+class UpstashServer(Startable):
+    """The emulator with its Valkey on ``directory``, in another process and on free ports.
+
+    A context manager, of both kinds. Without ``durable`` nothing is written to the disk, and
+    `kill_store` loses it all. ``replica``: reads may be served by a replica that lags.
+    ``channels``: what becomes of several channels in one subscription's path.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        faults: bool = False,
+        durable: bool = True,
+        replica: bool = False,
+        channels: Channels = "many",
+    ) -> None:
+        self.port = free_port()
+        self.url = f"http://{HOST}:{self.port}"
+        self.store_port = free_port()
+        """Where the Valkey behind it listens, for clients of the Redis protocol."""
+        self.token = secrets.token_urlsafe(24)
+        self.read_only_token = secrets.token_urlsafe(24)
+        self._directory = directory
+        self._options = [
+            *(["--faults"] if faults else []),
+            *(["--replica"] if replica else []),
+            *([] if durable else ["--memory"]),
+            *("--channels", channels),
+        ]
+        self._child: Child | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables by which clients find it."""
+        return {"UPSTASH_REDIS_REST_URL": self.url, "UPSTASH_REDIS_REST_TOKEN": self.token}
+
+    def start(self) -> None:
+        """Start it on the data that is there; return when it serves. Raises ServerFailed."""
+        self._child = Child(
+            [
+                *(sys.executable, "-m", "infra.local.upstash"),
+                *("--data", str(self._directory), "--port", str(self.port)),
+                *("--valkey-port", str(self.store_port)),
+                # In one word each: a token may begin with a dash.
+                *(f"--token={self.token}", f"--read-only-token={self.read_only_token}"),
+                *self._options,
+            ],
+            self._directory / "upstash.log",
+            self._serves,
+        )
+
+    def stop(self) -> None:
+        """End it and its Valkey; the data stays."""
+        if self._child:
+            self._child.stop()
+
+    async def fault(
+        self,
+        kind: Kind,
+        *,
+        when: When | None = None,
+        times: int | None = None,
+        probability: float = 1.0,
+        seed: int = 0,
+        commands: Sequence[str] = (),
+        seconds: float = 0.0,
+        status: int = 500,
+        retry_after: float | None = None,
+    ) -> None:
+        """Put a fault in force; faults.py says what the arguments mean."""
+        rule: dict[str, object] = {
+            "kind": kind,
+            "when": when,
+            "times": times,
+            "probability": probability,
+            "seed": seed,
+            "commands": list(commands),
+            "seconds": seconds,
+            "status": status,
+            "retry_after": retry_after,
+        }
+        await self._post("/faults", rule)
+
+    async def clear_faults(self) -> None:
+        """Lift all faults."""
+        await self._request("DELETE", "/faults")
+
+    async def cut_subscriptions(self) -> None:
+        """Break all connections that are subscribed."""
+        await self._post("/subscriptions", {"cut": True})
+
+    async def mute_subscriptions(self, muted: bool = True) -> None:
+        """Let subscriptions stand but bring nothing; what they miss is gone."""
+        await self._post("/subscriptions", {"muted": muted})
+
+    async def lag(self, seconds: float) -> None:
+        """Let the replica have what is written that much later."""
+        await self._post("/replica", {"lag": seconds})
+
+    async def kill_store(self) -> None:
+        """Kill the Valkey behind it (SIGKILL); requests get 503 until it is started again."""
+        await self._post("/store", {"running": False})
+
+    async def start_store(self) -> None:
+        """Start the Valkey again, on the same port and the same data."""
+        await self._post("/store", {"running": True})
+
+    async def commands(self) -> dict[str, int]:
+        """Return how many commands were served so far, by their names in capitals."""
+        counts: dict[str, int] = (await self._request("GET", "/commands")).json()
+        return counts
+
+    def _serves(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}{PREFIX}/health", trust_env=False).status_code == 204
+        except httpx.TransportError:
+            return False
+
+    async def _post(self, path: str, body: dict[str, object]) -> None:
+        await self._request("POST", path, body)
+
+    async def _request(
+        self, method: str, path: str, body: dict[str, object] | None = None
+    ) -> httpx.Response:
+        # A client of its own each time: it belongs to one event loop, the server to no one.
+        async with httpx.AsyncClient(
+            verify=False, trust_env=False, timeout=CONTROL_SECONDS
+        ) as client:
+            answer = await client.request(method, f"{self.url}{PREFIX}{path}", json=body)
+        if answer.is_error:
+            raise ValueError(f"the emulator refused {method} {path}: {answer.text}")
+        return answer
