@@ -5,26 +5,17 @@ Every case starts a fresh server on a fresh store, warms it up, and checks what 
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
 from benchmarks.marks import Verdict
-from benchmarks.processes import ROOT, Server, Worker, serving
+from benchmarks.processes import ROOT, Worker
+from benchmarks.rig import RESULT_SECONDS, Followed, Rig, fresh, grounded
 from benchmarks.subjects import SQLITE, SUBJECTS, Subject
 
-STREAM = "bench"
-PATH = f"/api/streams/{STREAM}"
-WARM_UP = 50
-"""Events published elsewhere first: the first publish imports what publishing needs."""
-
-READY_SECONDS = 90.0
-RESULT_SECONDS = 90.0
 SATURATING = 32
 """Publishing requests in flight at once."""
 
@@ -43,6 +34,7 @@ class Scale:
     history: int = 10_000
     replays: int = 7
     imports: int = 7
+    held_seconds: float = 120.0
 
 
 QUICK = Scale(
@@ -72,86 +64,15 @@ class Case:
     subjects: tuple[Subject, ...] = SUBJECTS
 
 
-class Rig:
-    """A subject's server that is running, and the processes that load it."""
-
-    def __init__(self, subject: Subject, directory: Path, server: Server) -> None:
-        self.server = server
-        self._subject = subject
-        self._directory = directory
-
-    @classmethod
-    @asynccontextmanager
-    async def of(cls, subject: Subject, directory: Path) -> AsyncIterator["Rig"]:
-        """Serve ``subject`` on the store in ``directory``."""
-        async with serving(subject.app, subject.environ(directory)) as server:
-            rig = cls(subject, directory, server)
-            await rig.publish(f"{PATH}-warm-up", events=WARM_UP)
-            yield rig
-
-    @asynccontextmanager
-    async def subscribers(self, count: int = 1, **task: Any) -> AsyncIterator[Worker]:
-        """Hold ``count`` subscribers, all live."""
-        headers = dict(self._subject.read_headers)
-        task |= {"port": self.server.port, "path": PATH, "headers": headers, "subscribers": count}
-        async with Worker.started("benchmarks.subscribers", task) as worker:
-            await worker.ready(READY_SECONDS)
-            yield worker
-
-    async def publish(self, path: str = PATH, **task: Any) -> dict[str, Any]:
-        """Publish over HTTP."""
-        headers = dict(self._subject.publish_headers)
-        task |= {"path": path, "port": self.server.port, "headers": headers}
-        return await self._published(task)
-
-    async def publish_straight(self, **task: Any) -> dict[str, Any]:
-        """Publish to the store itself, from another process than the server."""
-        assert self._subject.store_url is not None
-        task |= {"path": PATH, "stream": STREAM, "workers": 1}
-        return await self._published(
-            {**task, "store_url": self._subject.store_url(self._directory)}
-        )
-
-    async def _published(self, task: dict[str, Any]) -> dict[str, Any]:
-        async with Worker.started("benchmarks.publisher", task) as worker:
-            return await worker.result(RESULT_SECONDS)
-
-
-@asynccontextmanager
-async def fresh(subject: Subject) -> AsyncIterator[Rig]:
-    """Serve ``subject`` on a fresh store."""
-    with TemporaryDirectory(prefix="lastevent-bench-") as directory:
-        async with Rig.of(subject, Path(directory)) as rig:
-            yield rig
-
-
-async def _followed(
-    rig: Rig, count: int, publish: Callable[[], Awaitable[dict[str, Any]]], *, timed: bool
-) -> tuple[dict[str, Any], dict[str, Any], float]:
-    """Return what ``count`` subscribers got of a publication, that, and the server's CPU time."""
-    async with rig.subscribers(count, timed=timed) as audience:
-        before = rig.server.cpu_seconds()
-        published = await publish()
-        audience.release({"order": published["order"]})
-        got = await audience.result(RESULT_SECONDS)
-        return got, published, rig.server.cpu_seconds() - before
-
-
-def _verdict(got: Mapping[str, Any]) -> Verdict:
-    return Verdict(**got["verdict"])
-
-
 def _paced(subscribers: int, rate: float, key: str) -> Run:
     async def run(subject: Subject, scale: Scale) -> Measured:
         async with fresh(subject) as rig:
-            got, published, _ = await _followed(
-                rig,
+            followed = await rig.followed(
                 subscribers or scale.crowd,
                 lambda: rig.publish(rate=rate, seconds=scale.paced_seconds),
                 timed=True,
             )
-        figures = {f"{key}_p50": got["latency"]["p50"], f"{key}_p99": got["latency"]["p99"]}
-        return Measured(figures, _verdict(got), _tool(got, published))
+        return Measured(latency(followed, key), followed.verdict, tool(followed))
 
     return run
 
@@ -159,14 +80,12 @@ def _paced(subscribers: int, rate: float, key: str) -> Run:
 async def crossing(subject: Subject, scale: Scale) -> Measured:
     """Latency when another process writes to the store, and the server must notice."""
     async with fresh(subject) as rig:
-        got, published, _ = await _followed(
-            rig,
+        followed = await rig.followed(
             1,
             lambda: rig.publish_straight(rate=LATENCY_RATE, seconds=scale.paced_seconds),
             timed=True,
         )
-    figures = {"crossing_p50": got["latency"]["p50"], "crossing_p99": got["latency"]["p99"]}
-    return Measured(figures, _verdict(got), _tool(got, published))
+    return Measured(latency(followed, "crossing"), followed.verdict, tool(followed))
 
 
 def _fan_out(subscribers: int) -> Run:
@@ -175,20 +94,19 @@ def _fan_out(subscribers: int) -> Run:
     async def run(subject: Subject, scale: Scale) -> Measured:
         count = min(subscribers, scale.crowd)
         async with fresh(subject) as rig:
-            got, published, cpu = await _followed(
-                rig,
+            followed = await rig.followed(
                 count,
                 lambda: rig.publish(
                     seconds=scale.saturated_seconds, workers=SATURATING, pipelined=True
                 ),
                 timed=False,
             )
-        delivered = max(got["delivered"], 1)
+        delivered = max(followed.got["delivered"], 1)
         figures = {
-            f"{key}_delivered": delivered / max(got["seconds"], 1e-9),
-            f"{key}_cpu": cpu / delivered * 1e6,
+            f"{key}_delivered": delivered / max(followed.got["seconds"], 1e-9),
+            f"{key}_cpu": followed.cpu_seconds / delivered * 1e6,
         }
-        return Measured(figures, _verdict(got), _tool(got, published))
+        return Measured(figures, followed.verdict, tool(followed))
 
     return run
 
@@ -206,6 +124,12 @@ async def publishing(subject: Subject, scale: Scale) -> Measured:
     return Measured(figures, tool=_own(published))
 
 
+def latency(followed: Followed, key: str) -> dict[str, float]:
+    """Return the figures of a latency."""
+    got = followed.got["latency"]
+    return {f"{key}_p50": got["p50"], f"{key}_p99": got["p99"]}
+
+
 def _own(published: Mapping[str, Any]) -> dict[str, float]:
     return {
         "publisher_cpu": published["cpu_seconds"] / published["seconds"],
@@ -213,9 +137,11 @@ def _own(published: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def _tool(got: Mapping[str, Any], published: Mapping[str, Any]) -> dict[str, float]:
+def tool(followed: Followed) -> dict[str, float]:
+    """Return what the load generator used of its processors, by seconds of the run."""
+    got = followed.got
     subscribers_cpu = got["cpu_seconds"] / max(got["seconds"], 1e-9)
-    return {"subscribers_cpu": subscribers_cpu, **_own(published)}
+    return {"subscribers_cpu": subscribers_cpu, **_own(followed.published)}
 
 
 async def replay(subject: Subject, scale: Scale) -> Measured:
@@ -229,12 +155,12 @@ async def replay(subject: Subject, scale: Scale) -> Measured:
 
 async def cold_replay(subject: Subject, scale: Scale) -> Measured:
     """The same, from the store: the server has been started since."""
-    with TemporaryDirectory(prefix="lastevent-bench-") as directory:
-        async with Rig.of(subject, Path(directory)) as rig:
+    async with grounded(subject) as ground:
+        async with Rig.of(subject, ground) as rig:
             first = await rig.publish(events=1)
             published = await rig.publish(events=scale.history, batch=500, workers=1, first=1)
         async with (
-            Rig.of(subject, Path(directory)) as rig,
+            Rig.of(subject, ground) as rig,
             rig.subscribers(replays=scale.replays) as audience,
         ):
             return await _replayed(audience, published, first["last_id"], "cold_replay")
@@ -243,9 +169,12 @@ async def cold_replay(subject: Subject, scale: Scale) -> Measured:
 async def _replayed(
     audience: Worker, published: Mapping[str, Any], after: str, key: str
 ) -> Measured:
-    audience.release({"order": published["order"], "after": after})
-    got = await audience.result(RESULT_SECONDS)
-    return Measured({key: len(published["order"]) / median(got["seconds"])}, _verdict(got))
+    got = await heard(audience, published["order"], after)
+    figures = {
+        key: len(published["order"]) / median(got["seconds"]),
+        f"{key}_first": median(got["first"]) * 1e3,
+    }
+    return Measured(figures, Verdict(**got["verdict"]))
 
 
 async def idle(subject: Subject, scale: Scale) -> Measured:

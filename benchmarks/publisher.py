@@ -4,14 +4,14 @@ It gets its task as JSON on the command line and answers with its result, in whi
 log's: the publisher's numbers, sorted by the ids that the log gave.
 
 Over HTTP it holds one request on each of several connections, or many on one (pipelined), as a
-publisher does that does not wait for answers. Straight to the store, it opens the same SQLite file
-as the server, whose wake-up then has to cross processes.
+publisher does that does not wait for answers. Straight to the store, it opens the same store as
+the server, whose wake-up then has to cross processes. The result has what it asked of the store.
 """
 
 import asyncio
 import json
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
@@ -20,9 +20,10 @@ from time import monotonic, monotonic_ns, process_time
 import uvloop
 
 from benchmarks.connection import Connection, request
-from benchmarks.lines import answer
+from benchmarks.lines import answer, say
 from benchmarks.marks import data
 from lastevent.core.event import NewEvent
+from lastevent.stores.base import Store
 from lastevent.stores.url import open_store
 
 TYPE = "note"
@@ -35,7 +36,7 @@ class Task:
 
     ``rate`` is in events a second, 0 for as fast as ``workers`` get answers; ``pipelined`` puts all
     of them on one connection. With ``store_url`` it publishes to ``stream`` there, without the
-    server.
+    server. ``gated``: it says READY, and begins when it is told to.
     """
 
     path: str
@@ -43,6 +44,8 @@ class Task:
     headers: Mapping[str, str] | None = None
     stream: str = ""
     store_url: str = ""
+    wakeup_url: str = ""
+    gated: bool = False
     events: int | None = None
     seconds: float | None = None
     rate: float = 0.0
@@ -106,25 +109,45 @@ async def over_http(task: Task) -> Sequence[Publish]:
     return [poster.publish for poster in posters] * (task.workers // len(posters))
 
 
-def straight(task: Task) -> Publish:
-    """Return what publishes one batch to the store itself."""
-    store = open_store(task.store_url)
+def _to(store: Store, stream: str) -> Publish:
+    """Return what publishes one batch to ``stream`` in the store itself."""
 
     async def publish(sequences: list[int]) -> list[str]:
         now_ns = monotonic_ns()
         events = [NewEvent(TYPE, data(sequence, now_ns)) for sequence in sequences]
-        return list((await store.log.append(task.stream, events)).ids)
+        return list((await store.log.append(stream, events)).ids)
 
     return publish
 
 
+async def straight(task: Task, store: Store) -> Sequence[Publish]:
+    """Make the store ready, and its connections; return what each worker publishes with."""
+    await store.prepare()
+    elsewhere = _to(store, f"{task.stream}-warm-up")
+    await asyncio.gather(*(elsewhere([0]) for _ in range(task.workers)))
+    return [_to(store, task.stream)] * task.workers
+
+
 async def run(task: Task) -> dict[str, object]:
     """Publish, and return what was published and how fast."""
-    if task.store_url:
-        publishers: Sequence[Publish] = [straight(task)] * task.workers
-    else:
-        publishers = await over_http(task)
+    if not task.store_url:
+        return await _publish(task, await over_http(task), dict)
+    store = open_store(task.store_url, wakeup_url=task.wakeup_url or None)
+    try:
+        return await _publish(task, await straight(task, store), store.usage or dict)
+    finally:
+        await store.close()
+
+
+async def _publish(
+    task: Task, publishers: Sequence[Publish], usage: Callable[[], Mapping[str, float]]
+) -> dict[str, object]:
+    if task.gated:
+        say("READY")
+        if not await asyncio.to_thread(sys.stdin.readline):
+            raise RuntimeError("the run was given up")
     ids: dict[str, int] = {}
+    before = Counter(usage())
     began = monotonic()
     cpu = process_time()
     late = 0.0
@@ -144,14 +167,20 @@ async def run(task: Task) -> dict[str, object]:
     async with asyncio.TaskGroup() as group:
         for publish in publishers:
             group.create_task(work(publish))
-    took = monotonic() - began
+    ended = monotonic()
+    used = Counter(usage())
+    used.subtract(before)
     return {
+        "ids": sorted(ids),
         "order": [ids[identifier] for identifier in sorted(ids)],
         "last_id": max(ids),
-        "events_per_second": len(ids) / took,
+        "events_per_second": len(ids) / (ended - began),
         "late_ms": late * 1e3,
         "cpu_seconds": process_time() - cpu,
-        "seconds": took,
+        "seconds": ended - began,
+        "began": began,
+        "ended": ended,
+        "usage": used,
     }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.cases import Measured
-from benchmarks.subjects import CONTROL, SUBJECTS
+from benchmarks.subjects import SUBJECTS, Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,8 @@ ROWS = (
     Row("crowd_p99", "1000 subscribers × 50/s, p99", "ms"),
     Row("replay", "replay of 10,000 events, from memory", "events/s", digits=0),
     Row("cold_replay", "replay of 10,000 events, from the store", "events/s", "replay", digits=0),
+    Row("replay_first", "until its first event, from memory", "ms"),
+    Row("cold_replay_first", "until its first event, from the store", "ms", "replay_first"),
     Row("idle_memory", "an idle connection", "kB", digits=1),
     Row("imports", "imports of a cold start", "ms", digits=0),
 )
@@ -64,20 +66,25 @@ def medians(runs: Iterable[tuple[str, Measured]]) -> dict[str, dict[str, float]]
     }
 
 
-def table(figures: Figures) -> str:
-    """Return the figures as a Markdown table, each of ours with its ratio to the control's."""
-    names = [subject.name for subject in SUBJECTS]
+def table(
+    figures: Figures, rows: Sequence[Row] = ROWS, subjects: Sequence[Subject] = SUBJECTS
+) -> str:
+    """Return the figures as a Markdown table; the first subject is the control.
+
+    The others' figures come with their ratio to its own.
+    """
+    names = [subject.name for subject in subjects]
     lines = [["", *names]]
-    for row in ROWS:
+    for row in rows:
         if not any(row.key in figures.get(name, {}) for name in names):
             continue
-        control = figures.get(CONTROL.name, {}).get(row.beside or row.key)
+        control = figures.get(names[0], {}).get(row.beside or row.key)
         cells = [f"{row.label}, {row.unit}"]
         for name in names:
             value = figures.get(name, {}).get(row.key)
             if value is None:
                 cells.append("")
-            elif name == CONTROL.name or not control:
+            elif name == names[0] or not control:
                 cells.append(f"{value:,.{row.digits}f}")
             else:
                 cells.append(f"{value:,.{row.digits}f} (×{value / control:.2f})")

@@ -30,11 +30,8 @@ async def measure(cases: Sequence[Case], scale: Scale) -> list[tuple[str, str, M
                 async with asyncio.timeout(CASE_SECONDS):
                     measured = await case.run(subject, scale)
                 runs.append((case.name, subject.name, measured))
-                print(
-                    f"round {number}/{scale.rounds}  {case.name:<16} {subject.name:<8} "
-                    f"{monotonic() - began:5.1f} s  {_remark(measured)}",
-                    file=sys.stderr,
-                )
+                told = f"round {number}/{scale.rounds}  {case.name:<16} {subject.name:<18}"
+                print(f"{told} {monotonic() - began:5.1f} s  {_remark(measured)}", file=sys.stderr)
     return runs
 
 

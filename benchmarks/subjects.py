@@ -1,10 +1,11 @@
-"""What is measured: the control, and ours on each embedded store."""
+"""What is measured: the control, and ours on each store."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from secrets import token_hex
 
+from benchmarks import grounds
+from benchmarks.grounds import Ground, Opener
 from lastevent.serve.auth import mint
 
 TOKEN_SECONDS = 3600.0
@@ -14,43 +15,61 @@ _KEY = token_hex(16)
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A server to measure. ``store_url`` makes the URL of its store below a fresh directory."""
+    """A server to measure. ``ground`` starts what its store needs; without, it has no store."""
 
     name: str
     app: str
     modules: tuple[str, ...]
     """What a cold start imports."""
-    store_url: Callable[[Path], str] | None = None
+    ground: Opener | None = None
     read_headers: Mapping[str, str] = field(default_factory=dict)
     publish_headers: Mapping[str, str] = field(default_factory=dict)
 
-    def environ(self, directory: Path) -> dict[str, str]:
+    def environ(self, ground: Ground | None) -> dict[str, str]:
         """Return its settings: legs that outlive the run, everything else as it comes."""
-        if self.store_url is None:
+        if ground is None:
             return {}
-        return {
-            "LASTEVENT_STORE_URL": self.store_url(directory),
+        environ = {
+            **ground.environ,
+            "LASTEVENT_STORE_URL": ground.url,
+            "LASTEVENT_WAKEUP_URL": ground.wakeup_url,
             "LASTEVENT_AUTH_SECRET": _SECRET,
             "LASTEVENT_API_KEYS": f"bench:{_KEY}=*",
             "LASTEVENT_MAX_LEG_SECONDS": "3600",
             "LASTEVENT_MAX_LEG_BYTES": "1000000000",
         }
+        return {name: value for name, value in environ.items() if value}
 
 
-def _ours(name: str, store_url: Callable[[Path], str]) -> Subject:
+def _ours(name: str, ground: Opener, app: str = "functions.app:app") -> Subject:
     """Readers come with a token and publishers with a key, as outside of development."""
     token = mint(_SECRET, {"sub": "bench", "read": ["*"]}, TOKEN_SECONDS)
     return Subject(
         name,
-        "functions.app:app",
+        app,
         ("functions.app", "functions.streams"),
-        store_url,
+        ground,
         {"Authorization": f"Bearer {token}"},
         {"X-API-Key": _KEY},
     )
 
 
 CONTROL = Subject("control", "benchmarks.control:app", ("benchmarks.control",))
-MEMORY = _ours("memory", lambda directory: "memory://")
-SQLITE = _ours("sqlite", lambda directory: f"sqlite:///{directory / 'bench.db'}")
+MEMORY = _ours("memory", grounds.memory)
+SQLITE = _ours("sqlite", grounds.sqlite)
 SUBJECTS = (CONTROL, MEMORY, SQLITE)
+
+
+def _metered(name: str, ground: Opener) -> Subject:
+    return _ours(name, ground, "benchmarks.metered:app")
+
+
+STORES = (
+    _metered("sqlite", grounds.sqlite),
+    _metered("upstash", grounds.upstash),
+    _metered("upstash, polled", grounds.upstash_polled),
+    _metered("redis", grounds.redis),
+    _metered("dynamodb", grounds.dynamodb),
+    _metered("dynamodb + upstash", grounds.dynamodb_pushed),
+)
+"""Ours on each store that processes share; SQLite is the control of these."""

@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import starmap
 from time import monotonic_ns, process_time
 
 import uvloop
@@ -35,6 +36,8 @@ REPLAY_SECONDS = 30.0
 class Task:
     """What to do. ``replays`` counts the histories to read; none means to follow.
 
+    ``streams``: over how many streams the subscribers are spread, each named by ``path`` and its
+    number where there are several.
     ``quiet_seconds``: once publishing is over, how long nothing may come before the rest counts as
     lost.
     """
@@ -43,6 +46,7 @@ class Task:
     path: str
     headers: Mapping[str, str]
     subscribers: int = 1
+    streams: int = 1
     timed: bool = False
     replays: int = 0
     quiet_seconds: float = 5.0
@@ -90,10 +94,10 @@ async def follow(task: Task) -> dict[str, object]:
 async def _connect(task: Task, audience: Audience, broken: list[int | None]) -> list[Connection]:
     """Open all connections, say READY when each is live, and return them."""
     loop = asyncio.get_running_loop()
-    asked = request("GET", task.path, {"Accept": "text/event-stream", **task.headers})
+    headers = {"Accept": "text/event-stream", **task.headers}
     gate = asyncio.Semaphore(CONNECTING)
 
-    async def connect(subscriber: Subscriber) -> Connection:
+    async def connect(number: int, subscriber: Subscriber) -> Connection:
         def end(status: int | None) -> None:
             broken.append(status)
             subscriber.live.set()  # it waits no more
@@ -103,12 +107,13 @@ async def _connect(task: Task, audience: Audience, broken: list[int | None]) -> 
         )
         async with gate:
             await loop.create_connection(lambda: connection, "127.0.0.1", task.port)
-            connection.send(asked)
+            path = task.path if task.streams == 1 else f"{task.path}-{number % task.streams}"
+            connection.send(request("GET", path, headers))
             await subscriber.live.wait()
         return connection
 
     async with asyncio.timeout(CONNECT_SECONDS):
-        connections = await asyncio.gather(*map(connect, audience.subscribers))
+        connections = await asyncio.gather(*starmap(connect, enumerate(audience.subscribers)))
     if broken:
         raise RuntimeError(f"the server ended a subscription: status {broken[0]}")
     say("READY")
@@ -116,23 +121,28 @@ async def _connect(task: Task, audience: Audience, broken: list[int | None]) -> 
 
 
 async def replay(task: Task) -> dict[str, object]:
-    """Read the history after a cursor ``task.replays`` times; return how long each took."""
+    """Read the history after a cursor ``task.replays`` times.
+
+    Returns the seconds that each took, and those until its first event.
+    """
     broken: list[int | None] = []
     keeper = await _connect(task, Audience(1, timed=False), broken)
     release = await _released()
     verdict = Verdict()
     seconds: list[float] = []
+    first: list[float] = []
     for _ in range(task.replays):
-        took, audience = await _read_history(task, release.after, len(release.order))
+        begun, took, audience = await _read_history(task, release.after, len(release.order))
+        first.append(begun)
         seconds.append(took)
         verdict += audience.verdict(release.order)
     for connection in keeper:
         connection.close()
-    return {"seconds": seconds, "verdict": asdict(verdict), "broken": len(broken)}
+    return {"seconds": seconds, "first": first, "verdict": asdict(verdict), "broken": len(broken)}
 
 
-async def _read_history(task: Task, after: str, events: int) -> tuple[float, Audience]:
-    """Return the seconds from the request to the last event, and what came."""
+async def _read_history(task: Task, after: str, events: int) -> tuple[float, float, Audience]:
+    """Return the seconds from the request to the first event and to the last, and what came."""
     audience = Audience(1, timed=False)
     pieces: list[tuple[bytes, int]] = []
     loop = asyncio.get_running_loop()
@@ -161,7 +171,8 @@ async def _read_history(task: Task, after: str, events: int) -> tuple[float, Aud
     connection.close()
     for piece, now_ns in pieces:
         audience.receive(audience.subscribers[0], piece, now_ns)
-    return (audience.last_ns - began) / 1e9, audience
+    first_ns = next((at for piece, at in pieces if b"~" in piece), began)
+    return (first_ns - began) / 1e9, (audience.last_ns - began) / 1e9, audience
 
 
 async def _released() -> Release:

@@ -3,12 +3,12 @@
 import asyncio
 import sys
 from asyncio.subprocess import PIPE
-from pathlib import Path
 
 import pytest
 
-from benchmarks.cases import fresh
+from benchmarks.grounds import Ground
 from benchmarks.processes import ROOT, Worker, serving
+from benchmarks.rig import fresh
 from benchmarks.subjects import CONTROL, MEMORY, SQLITE, SUBJECTS, Subject
 from tests.benchmarks.bad_server import answering, serving_wrongly
 
@@ -124,8 +124,8 @@ async def test_what_a_wrong_server_does_is_seen(
     assert got["verdict"] == verdict
 
 
-async def test_a_refused_subscription_fails_the_run(tmp_path: Path) -> None:
-    async with serving(MEMORY.app, MEMORY.environ(tmp_path)) as server:
+async def test_a_refused_subscription_fails_the_run() -> None:
+    async with serving(MEMORY.app, MEMORY.environ(Ground("memory://"))) as server:
         task = {"port": server.port, "path": "/api/streams/s", "headers": {}}
         async with Worker.started("benchmarks.subscribers", task) as audience:
             with pytest.raises(RuntimeError, match="instead of READY"):

@@ -34,6 +34,8 @@ class ScriptedLog:
         """It takes no subscription."""
         self.mute = False
         """Subscriptions stay open and bring nothing."""
+        self.ending = 0.0
+        """Seconds that a subscription takes to end."""
 
     # Ends.
 
@@ -136,6 +138,7 @@ class ScriptedSubscription:
             await self.ended.wait()
         finally:
             self.is_open = False
+            await asyncio.sleep(self._log.ending)
         raise Transient("the connection was cut")
 
     def receive(self, stream: str, what: End | str) -> None:

@@ -1,7 +1,7 @@
 """Hints: what they cost, and that no schedule of the log, its messages and looks loses movement."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
 import pytest
@@ -486,6 +486,20 @@ async def test_a_half_open_subscription_is_found_by_its_ping() -> None:
 
 
 @timeless
+async def test_a_dead_subscription_that_takes_long_to_end() -> None:
+    log = ScriptedLog()
+    log.ending = 100.0
+    async with hints_on(log) as hints:
+        task = waiting(hints, {"s": await settled(hints, log)})
+        log.mute = True
+        await asyncio.sleep(140)  # its ping was missed after one minute, and two have passed
+        assert len(log.looks) == 3
+        log.append("s")
+        assert await woken(task, 61) == S
+        log.ending = 0.0
+
+
+@timeless
 async def test_a_subscription_that_has_lost_a_stream_is_made_anew() -> None:
     log = ScriptedLog()
     async with hints_on(log) as hints:
@@ -594,6 +608,23 @@ def test_trouble_wakes_who_waits_and_is_looked_into_ever_less(push: bool) -> Non
             assert await woken(task, 0.1 if push else 2.1) == S
 
     test()
+
+
+@timeless
+async def test_a_defect_ends_no_watch(caplog: pytest.LogCaptureFixture) -> None:
+    log = ScriptedLog()
+
+    async def defective(streams: Collection[str], ping: Collection[str] = ()) -> dict[str, End]:
+        return {}
+
+    async with hints_on(log) as hints:
+        end = log.append("s").cursor
+        hints.ends = defective
+        assert await woken(waiting(hints, {"s": end}), 1.0) == S
+        assert "cannot be looked up" in caplog.text
+        task = waiting(hints, {"s": end})
+        log.append("s")
+        assert await woken(task, 1.0) == S
 
 
 @timeless

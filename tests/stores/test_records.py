@@ -1,12 +1,14 @@
 """Records: documents with versions, compare-and-set, expiry, and queries by id."""
 
 import asyncio
+import random
 
 import pytest
 
+from lastevent.core.cursor import Cursor
 from lastevent.core.errors import Conflict
 from lastevent.stores.base import Record, Store
-from tests.stores.harness import Harness
+from tests.stores.harness import Harness, append, texts_after
 
 
 async def test_writing_and_reading(store: Store, harness: Harness) -> None:
@@ -131,3 +133,34 @@ async def test_processes_share_them(two: tuple[Store, Store]) -> None:
     await there.records.put("k", "a", "2", expect=1)
     with pytest.raises(Conflict):
         await here.records.put("k", "a", "3", expect=1)
+
+
+async def test_a_snapshot_and_the_cursor_taken_before_it_miss_nothing(
+    two: tuple[Store, Store],
+) -> None:
+    """RULES 7: a cursor that is taken after the snapshot may be behind an event that neither has.
+
+    The writer counts up in a document, and tells of each step in a stream, as workflows do.
+    """
+    writer, reader = two
+    chance = random.Random(7)
+    steps = 30
+
+    async def work() -> None:
+        for step in range(1, steps + 1):
+            await writer.records.put("count", "c", str(step))
+            await append(writer, "s", step)
+            await asyncio.sleep(chance.choice((0, 0, 0.002)))
+
+    await append(writer, "s")
+    working = asyncio.create_task(work())
+    seen: list[tuple[int, Cursor]] = []
+    while not working.done():
+        cursor = (await reader.log.describe("s")).head
+        record = await reader.records.get("count", "c")
+        seen.append((int(record.value) if record else 0, cursor))
+    await working
+    assert len(seen) > 3
+    for counted, cursor in seen:
+        following = [int(text) for text in await texts_after(reader, "s", cursor)]
+        assert set(range(counted + 1, steps + 1)) <= set(following)

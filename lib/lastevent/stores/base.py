@@ -159,7 +159,8 @@ class Leases(Protocol):
 
         Who holds it already under this very ``holder`` gets it again with the same token, for
         ``seconds`` from now, so that a repeated call is safe: name a holder for one attempt, not
-        for a person or a process. Costs no write while another's lease runs.
+        for a person or a process. Costs no write while another's lease runs. A store without a
+        clock counts its length from when this process first sees it (RULES 17): ask again.
         """
         ...
 

@@ -208,8 +208,9 @@ class Watcher:
         if untold:
             self._pause = timing.shortest
             self._poll_at = now + self._pause
-        if subscription is not None:
+        if safety:
             self._safety_at = now + timing.safety
+        if subscription is not None:
             self._verdict_at = now + timing.pong
             self._untold = {name: found[name] for name in untold if name not in fresh}
 

@@ -58,4 +58,5 @@ def proxy(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     server = dynamo_server(RotoServer)
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", server.url)
     yield server.proxy
+    server.proxy.delay = 0.0
     server.proxy.restore()

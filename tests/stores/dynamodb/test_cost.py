@@ -1,5 +1,7 @@
 """What calls cost: requests, and capacity units by the documented rules."""
 
+import random
+import string
 from typing import Any
 
 import pytest
@@ -85,6 +87,20 @@ async def test_a_replay_asks_for_more_as_it_needs(
     page = await store.log.read("s", cursor, 1000)
     assert len(page.events) == events
     assert bill()[0] == ["Query"] * requests
+
+
+async def test_a_replay_of_large_chunks_reads_about_a_megabyte(
+    store: Store, bill: Bill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chain, "FIRST_ITEMS", 2)
+    chance = random.Random(1)
+    cursor = (await append(store, "s", "first")).cursor
+    for _ in range(20):
+        await append(store, "s", "".join(chance.choices(string.printable, k=100_000)))
+    bill()
+    page = await store.log.read("s", cursor, 1000)
+    assert len(page.events) == 3 + 12
+    assert bill()[0] == ["Query"] * 3, "and the last one for the end, which is far"
 
 
 async def test_a_look_at_many_streams_is_one_request_a_hundred(store: Store, bill: Bill) -> None:

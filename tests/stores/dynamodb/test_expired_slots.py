@@ -64,6 +64,23 @@ async def test_a_writer_that_sleeps_before_it_writes_sees_that_it_was_forgotten(
         assert (again.ids, again.repeated) == (answer.ids, True), "and so was its answer"
 
 
+async def test_a_writer_is_forgotten_by_a_stream_of_which_only_the_outline_is_left(
+    open_one: Open, clock: Clock
+) -> None:
+    (here, own), (there, client) = open_one(), open_one()
+    await append(there, "short:s", "first")
+
+    async def sleep(answer: dict[str, object]) -> dict[str, object]:
+        await append(there, "short:s", 2, 3, 4)
+        clock.now += LONG
+        await client.expire("short:s")
+        return answer
+
+    own.after("Query", sleep)
+    assert (await append(here, "short:s", "after the sleep")).cursor.sequence == 5
+    assert await texts_of(there, "short:s") == ["after the sleep"]
+
+
 async def test_a_writer_that_sleeps_while_it_writes_is_not_told_that_it_succeeded(
     open_one: Open, clock: Clock
 ) -> None:

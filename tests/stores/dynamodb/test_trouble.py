@@ -160,6 +160,33 @@ async def test_there_is_no_region(service: Answering, monkeypatch: pytest.Monkey
 # The network
 
 
+async def test_a_request_has_a_time_limit(
+    one: tuple[Store, object], proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "REQUEST_SECONDS", 0.3)
+    store, _ = one
+    await append(store, "s", 1)
+    proxy.silence()
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable, match="in time"):
+        await store.records.get("k", "a")
+    assert time.monotonic() - began < client_module.READ_SECONDS - 0.5
+
+
+async def test_a_call_has_a_time_limit_however_many_requests_it_takes(
+    one: tuple[Store, object], proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, _ = one
+    await append(store, "s", 1)
+    monkeypatch.setattr(client_module, "CALL_SECONDS", 0.5)
+    proxy.delay = 0.3
+    await store.records.get("k", "a")
+    with pytest.raises(StoreUnavailable, match="too long"):
+        await store.log.read("s", None)
+    with pytest.raises(StoreUnavailable, match="too long"):
+        await store.records.put("k", "a", "1")
+
+
 @pytest.mark.slow
 async def test_a_store_that_is_away_and_comes_back(one: tuple[Store, object], proxy: Proxy) -> None:
     store, _ = one

@@ -236,6 +236,19 @@ async def test_one_ping_does_not_prove_another_connection(
         await until(lambda: held.subscription.proven)
 
 
+async def test_a_connection_that_is_being_made_needs_no_ping(
+    server: UpstashServer, push: RestPush, announcer: RedisAnnouncer
+) -> None:
+    heard = Heard()
+    async with listening(push, heard, ["a"]) as held:
+        await server.fault("delay", seconds=0.3, commands=["SUBSCRIBE"])
+        held.subscription.watch(["b"])
+        await asyncio.sleep(0.15)
+        await announcer.ping(held.subscription.probe())
+        await until(lambda: "b" in heard.standing_streams)
+        await until(lambda: held.subscription.proven)
+
+
 @pytest.mark.parametrize("status", [429, 500, 503])
 async def test_a_refusal_that_passes(server: UpstashServer, push: RestPush, status: int) -> None:
     await server.fault("status", status=status, times=1, commands=["SUBSCRIBE"])

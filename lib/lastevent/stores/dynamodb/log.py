@@ -125,8 +125,9 @@ class DynamoLog:
         writer = self._writers.get(stream)
         if writer is None or writer.loop is not asyncio.get_running_loop():
             if len(self._writers) >= MAX_STREAMS:
-                for name in [name for name, other in self._writers.items() if other.is_idle]:
-                    del self._writers[name]
+                self._writers = {
+                    name: other for name, other in self._writers.items() if other.is_needed
+                }
             writer = self._writers[stream] = Writer(
                 stream,
                 self._chain,

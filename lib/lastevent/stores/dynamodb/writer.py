@@ -77,9 +77,10 @@ class Writer:
         self._copying: asyncio.Task[None] | None = None
 
     @property
-    def is_idle(self) -> bool:
-        """Whether nobody waits for it."""
-        return self._writing is None and self._copying is None
+    def is_needed(self) -> bool:
+        """Whether somebody waits for it."""
+        is_busy = self._writing is not None or self._copying is not None
+        return is_busy and not self.loop.is_closed()
 
     async def submit(self, call: Call) -> Appended | bool:
         """Return what becomes of ``call``, or raise it."""
@@ -139,8 +140,6 @@ class Writer:
                 break
             self._waiting.popleft()
             self._bytes -= call.size
-            if call.future.done():
-                continue  # its caller has gone
             group.append(call)
             size, count = size + call.size, count + call.count
             if call.key is not None:
@@ -155,7 +154,7 @@ class Writer:
         """
         tip, at, proven = await self._known_tip()
         conflicts = 0
-        while calls := [call for call in calls if not call.future.done()]:
+        while calls := [call for call in calls if not call.future.done()]:  # others have gone
             made = plan(tip, calls, self._clock())
             await self._recall(made)
             if not made.admitted:

@@ -222,7 +222,7 @@ class _Connection:
                             self.stands.set()
                             self._owner.stood()
         except TimeoutError as error:
-            if 0 < len(self._unconfirmed) < len(self.channels):
+            if 1 == len(self.channels) - len(self._unconfirmed) < len(self.channels):
                 raise self._owner.not_several() from error
             raise Transient("the store takes too long to subscribe") from error
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:

@@ -1,0 +1,67 @@
+"""The tables of the stores: how fast, and what is asked of them."""
+
+from collections.abc import Sequence
+
+from benchmarks.report import Figures, Row, table
+from benchmarks.subjects import STORES, Subject
+
+SPEED = (
+    Row("latency_1_p50", "another process's append to 1 subscriber, p50", "ms"),
+    Row("latency_1_p99", "another process's append to 1 subscriber, p99", "ms"),
+    Row("latency_100_p50", "the same to 100 subscribers, p50", "ms"),
+    Row("latency_100_p99", "the same to 100 subscribers, p99", "ms"),
+    Row("append_singles", "32 appends of one event at once", "events/s", digits=0),
+    Row("append_batches", "4 appends of 100 events at once", "events/s", digits=0),
+    Row("append_processes", "8 of one event in each of 4 processes", "events/s", digits=0),
+    Row("replay", "replay of 10,000 events", "events/s", digits=0),
+    Row("replay_first", "until its first event", "ms"),
+    Row("delivery_1_cpu", "an event to 1 subscriber: server CPU", "ms"),
+    Row("delivery_100_cpu", "an event to 100 subscribers: server CPU", "ms"),
+    Row("idle_1_cpu", "an idle minute, 1 subscriber: server CPU", "ms"),
+    Row("idle_100_cpu", "an idle minute, each of 100 subscribers: server CPU", "ms"),
+    Row("idle_100_on_100_cpu", "the same on 100 streams: server CPU", "ms"),
+    Row("response_cpu", "a response that returns: server CPU", "ms"),
+)
+
+COUNTED = {
+    "idle_1": "an idle minute, 1 subscriber",
+    "idle_100": "an idle minute, 100 subscribers of one stream",
+    "idle_100_on_100": "an idle minute, 100 subscribers of 100 streams",
+    "append": "an event appended alone",
+    "append_singles": "an event, 32 appended at once",
+    "append_batches": "an event of a batch of 100",
+    "append_processes": "an event, appended by 4 processes at once",
+    "delivery_1": "an event delivered, 20 a second, 1 subscriber",
+    "delivery_100": "an event delivered, 20 a second, 100 subscribers",
+    "sparse_1": "an event delivered, one in 10 s, 1 subscriber",
+    "sparse_100": "an event delivered, one in 10 s, 100 subscribers",
+    "first": "a process's first response to a stream",
+    "later": "a further one, from the start",
+    "return": "one that returns with a cursor",
+    "replay": "a replay of 10,000 events",
+}
+"""What is counted, by its key."""
+
+UNITS = {
+    "commands": "commands",
+    "requests": "requests",
+    "read_units": "read units",
+    "write_units": "write units",
+}
+
+
+def _counts() -> list[Row]:
+    return [
+        Row(f"{key}_{unit}", label, name)
+        for key, label in COUNTED.items()
+        for unit, name in UNITS.items()
+    ]
+
+
+COUNTS = tuple(_counts())
+
+
+def tables(figures: Figures, subjects: Sequence[Subject] = STORES) -> str:
+    """Return both tables."""
+    counted = [row for row in COUNTS if any(figures[name].get(row.key) for name in figures)]
+    return f"{table(figures, SPEED, subjects)}\n\n{table(figures, counted, subjects)}"
