@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.marks import Verdict
 from benchmarks.processes import ROOT, Worker
-from benchmarks.rig import PATH, RESULT_SECONDS, Followed, Rig, fresh, grounded, heard
+from benchmarks.rig import RESULT_SECONDS, Followed, Rig, fresh, grounded, heard
 from benchmarks.subjects import SQLITE, SUBJECTS, Subject
 
 SATURATING = 32

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 from benchmarks.cases import Case, Measured, Run, Scale
 from benchmarks.marks import Verdict
-from benchmarks.rig import Rig, fresh, heard
+from benchmarks.rig import STREAM, Rig, fresh, heard
 from benchmarks.subjects import STORES, Subject
 from benchmarks.usage import Usage
 
@@ -34,6 +34,7 @@ def _held(subscribers: int, streams: int = 1) -> Run:
             )
             if streams == 1:
                 busy = await stack.enter_async_context(fresh(subject))
+                await busy.publish_straight(stream=f"{STREAM}-elsewhere", events=1)
                 viewers = await stack.enter_async_context(busy.subscribers(subscribers))
             await asyncio.sleep(SETTLE_SECONDS)
 

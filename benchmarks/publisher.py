@@ -28,6 +28,7 @@ from lastevent.stores.url import open_store
 
 TYPE = "note"
 POST_SECONDS = 30.0
+WARM_UP_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +122,17 @@ def _to(store: Store, stream: str) -> Publish:
 
 
 async def straight(task: Task, store: Store) -> Sequence[Publish]:
-    """Make the store ready, and its connections; return what each worker publishes with."""
+    """Return what each worker publishes with, once all has been done elsewhere that is done once.
+
+    That is making tables and connections; and a database is told each script that it is to run.
+    """
+    stream = f"{task.stream}-warm-up"
+    elsewhere = _to(store, stream)
     await store.prepare()
-    elsewhere = _to(store, f"{task.stream}-warm-up")
+    before = (await store.log.describe(stream)).head
     await asyncio.gather(*(elsewhere([0]) for _ in range(task.workers)))
+    await store.log.read(stream, (await store.log.read(stream, before, 1)).start)
+    await store.wakeup.wait({stream: before}, WARM_UP_SECONDS)
     return [_to(store, task.stream)] * task.workers
 
 

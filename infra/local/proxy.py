@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Coroutine
+from random import Random
 
 from infra.local.child import HOST, Startable, free_port
 
@@ -32,6 +33,8 @@ class Proxy(Startable):
         self._connections: set[_Connection] = set()
         self._silent = False
         self._lost: tuple[bytes, int] = (b"", 0)
+        self._unsure = 0.0
+        self._chance = Random()
 
     def start(self) -> None:
         """Listen."""
@@ -72,6 +75,7 @@ class Proxy(Startable):
         async def restore() -> None:
             self._silent = False
             self._lost = (b"", 0)
+            self._unsure = 0.0
             if self._server is None:
                 await self._listen()
 
@@ -89,8 +93,18 @@ class Proxy(Startable):
 
         self._run(lose())
 
+    def be_unsure(self, probability: float, seed: int) -> None:
+        """Break the connection in place of some answers, drawn under ``seed``, until restored."""
+
+        async def be() -> None:
+            self._unsure, self._chance = probability, Random(seed)
+
+        self._run(be())
+
     def loses(self, asked: bytes) -> bool:
         """Return whether the answer to these bytes is to be lost, and count it."""
+        if asked and self._unsure and self._chance.random() < self._unsure:
+            return True
         marker, times = self._lost
         if times <= 0 or marker not in asked:
             return False

@@ -185,6 +185,29 @@ class DynamoHarness(Harness):
         return f"dynamodb://test-{secrets.token_hex(6)}"
 
 
+class UnsureDynamoHarness(Harness):
+    """The same where one answer in thirty is lost after the request went through."""
+
+    shared = True
+    slow = True
+
+    def url_in(self, directory: Path) -> str:
+        os.environ.update(unsure_dynamo_server().environment)
+        return f"dynamodb://test-{secrets.token_hex(6)}"
+
+
+@cache
+def unsure_dynamo_server() -> RotoServer:
+    """Return a server that loses answers, for all tests of this process."""
+    directory = TemporaryDirectory(prefix="lastevent-dynamodb-")
+    atexit.register(directory.cleanup)
+    server = RotoServer(Path(directory.name))
+    server.start()
+    atexit.register(server.stop)
+    server.proxy.be_unsure(0.03, seed=4)
+    return server
+
+
 @cache
 def dynamo_server(server_type: type[DynamoServer]) -> DynamoServer:
     """Return a server for all tests of this process, which ends with it."""
@@ -204,6 +227,7 @@ HARNESSES: dict[str, type[Harness]] = {
     "redis": RedisHarness,
     "combined": CombinedHarness,
     "dynamodb": DynamoHarness,
+    "dynamodb-unsure": UnsureDynamoHarness,
 }
 
 BACKENDS = [

@@ -152,9 +152,7 @@ class App:
         secret = settings.auth_secret
         if settings.development:
             secret = await asyncio.to_thread(development_secret, settings.data_dir)
-        store = open_store(
-            settings.store_url, settings.retention, wakeup_url=settings.wakeup_url
-        )
+        store = open_store(settings.store_url, settings.retention, wakeup_url=settings.wakeup_url)
         service = Service(settings, store, Authenticator(settings, secret))
         if settings.allowed_origins:
             self._inner = CORSMiddleware(

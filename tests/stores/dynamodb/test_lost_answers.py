@@ -110,3 +110,16 @@ async def test_of_reads(store: Store, proxy: Proxy) -> None:
     assert await texts_after(store, "s") == ["1", "2"]
     proxy.lose_answers(1)
     assert (await store.log.describe("s")).head == cursor
+
+
+async def test_others_have_written_the_document_meanwhile(open_one: Open, proxy: Proxy) -> None:
+    (here, _), (there, _) = open_one(), open_one()
+    proxy.lose_answers(4, b"PutItem")
+    call = asyncio.create_task(here.records.put("k", "a", "here", expect=0))
+    async with asyncio.timeout(WAIT_SECONDS):
+        while await there.records.get("k", "a") is None:
+            await asyncio.sleep(0.005)
+    assert (await there.records.put("k", "a", "there", expect=1)).version == 2
+    assert (await call).version == 1, "it was written, though it is not there any more"
+    found = await there.records.get("k", "a")
+    assert found and (found.value, found.version) == ("there", 2)

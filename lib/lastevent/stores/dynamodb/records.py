@@ -1,7 +1,8 @@
 """Records in DynamoDB: an item each, written under the condition of what was read before.
 
-Each write draws a ``nonce``: by it a write that was sent twice knows itself, and the next one knows
-what it replaces. What has expired by its own time (``until``, Unix ms) is not there.
+Each write draws a nonce and adds it to the document's ``trail``, by which the next write knows what
+it replaces. A write that was sent twice finds itself there, also when others have written since.
+What has expired by its own time (``until``, Unix ms) is not there.
 """
 
 import asyncio
@@ -21,6 +22,9 @@ MAX_ID_BYTES = 1000
 """DynamoDB's sort keys have at most 1024."""
 
 _ATTEMPTS = 20
+_TRAIL = 12
+"""Writes that others may have made before one knows that its own was the first."""
+
 _PAGE = 100
 
 
@@ -112,12 +116,13 @@ class DynamoRecords:
     async def _put(self, record: Record, seconds: float | None, there: Mapping[str, Any]) -> bool:
         """Write ``record`` over what was read; return False if something else is there by now."""
         nonce = new_nonce()
+        trail = [*_trail(there), nonce][-_TRAIL:]
         item = {
             **_key(record.kind, record.id),
             "version": {"N": str(record.version)},
             "json": {"S": record.value},
             "updated": {"N": str(record.updated)},
-            "nonce": {"S": nonce},
+            "trail": {"S": " ".join(trail)},
         }
         if seconds is not None:
             item["until"] = {"N": str(self._now_ms(seconds))}
@@ -127,8 +132,7 @@ class DynamoRecords:
         except Refused as refused:
             if not refused.repeated:
                 return False
-            found = await self._get(record.kind, record.id)
-            return bool(found) and found["nonce"]["S"] == nonce
+            return nonce in _trail(await self._get(record.kind, record.id))
         return True
 
     async def _get(self, kind: str, id: str) -> Mapping[str, Any]:
@@ -161,9 +165,13 @@ def _condition(there: Mapping[str, Any]) -> dict[str, Any]:
     if not there:
         return {"ConditionExpression": "attribute_not_exists(pk)"}
     return {
-        "ConditionExpression": "nonce = :nonce",
-        "ExpressionAttributeValues": {":nonce": there["nonce"]},
+        "ConditionExpression": "trail = :trail",
+        "ExpressionAttributeValues": {":trail": there["trail"]},
     }
+
+
+def _trail(item: Mapping[str, Any]) -> list[str]:
+    return str(item["trail"]["S"]).split() if item else []
 
 
 async def _pause(attempt: int) -> None:

@@ -35,7 +35,7 @@ def open_url(url: str, retention: RetentionRules, clock: Clock) -> Store:
 
     where = address(url, os.environ)
     rest = Rest(where.url, where.token)
-    push = RestPush(rest.open, where.prefix)
+    push = RestPush(rest.open, where.prefix, rest.usage)
     return store("upstash", rest, push, retention, clock, where.prefix)
 
 

@@ -16,6 +16,7 @@ Reading has no time limit, since nothing may happen for hours: ``hints`` sees to
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from urllib.parse import quote
 
@@ -47,11 +48,20 @@ _NOT_SEVERAL = frozenset({400, 404, 405, 414})
 
 
 class RestPush:
-    """channel.Push. ``open`` makes a client of the database, such as rest.Rest.open does."""
+    """channel.Push. ``open`` makes a client of the database, such as rest.Rest.open does.
 
-    def __init__(self, open: Callable[[], Awaitable[httpx.AsyncClient]], prefix: str = "") -> None:
+    ``usage`` counts the subscriptions, a command for each channel.
+    """
+
+    def __init__(
+        self,
+        open: Callable[[], Awaitable[httpx.AsyncClient]],
+        prefix: str = "",
+        usage: Counter[str] | None = None,
+    ) -> None:
         self.open = open
         self.prefix = prefix
+        self.usage = Counter() if usage is None else usage
         self.several = True
         """Whether a path may name several channels, as far as is known."""
 
@@ -175,6 +185,10 @@ class RestSubscription:
         if end is not None and stream in self._wanted:
             self._listener.moved(stream, end)
 
+    def asked(self, channels: int) -> None:
+        """Count what the service counts."""
+        self._push.usage["SUBSCRIBE"] += channels
+
     def not_several(self) -> Transient:
         """Have the next subscription name one channel in a path."""
         self._push.several = False
@@ -208,6 +222,7 @@ class _Connection:
         """Pass messages on. Raises Transient when there will be no more."""
         headers = {"Accept": "text/event-stream", "Cache-Control": "no-cache"}
         timeout = httpx.Timeout(RESPONSE_SECONDS, read=None)
+        self._owner.asked(len(self.channels))
         try:
             async with asyncio.timeout(RESPONSE_SECONDS) as limit:
                 async with client.stream(
