@@ -16,13 +16,16 @@ HEAVY = frozenset({"boto3", "botocore", "upstash_redis", "httpx", "playwright"})
 REPORT = """
 import importlib, json, sys, threading
 for name in sys.argv[1:]:
-    importlib.import_module(name)
+    if "://" in name:
+        importlib.import_module("lastevent.stores.url").open_store(name)
+    else:
+        importlib.import_module(name)
 print(json.dumps({"modules": sorted(sys.modules), "threads": threading.active_count()}))
 """
 
 
 def loaded_by(*modules: str) -> set[str]:
-    """The modules that are loaded once `modules` are.
+    """The modules that are loaded once `modules` are, and stores at those that are URLs are open.
 
     Warnings are errors, no thread may have been started, and the environment is empty, since an
     import needs no setting.
@@ -53,6 +56,22 @@ def test_every_module_imports_by_itself(module: str) -> None:
 def test_the_subscribe_path_loads_nothing_heavy() -> None:
     loaded = loaded_by("functions.app", "functions.streams")
     assert loaded & HEAVY == set()
+
+
+@pytest.mark.parametrize(
+    ("url", "wanted"),
+    [
+        ("sqlite:///x.db", "sqlite3"),
+        ("upstash://:token@127.0.0.1:1", "httpcore"),
+        ("redis://127.0.0.1:1", "redis"),
+        ("dynamodb://table", "lastevent.stores.dynamodb.log"),
+    ],
+)
+def test_a_store_loads_its_own_client_only(url: str, wanted: str) -> None:
+    loaded = loaded_by("functions.app", "functions.streams", url)
+    clients = {"sqlite3", "httpcore", "redis", *HEAVY}
+    assert wanted in loaded
+    assert loaded & clients == {wanted} & clients
 
 
 def test_the_application_alone_loads_no_validation() -> None:

@@ -20,10 +20,11 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from urllib.parse import quote
 
-import httpx
+import httpcore
 
 from lastevent.core.errors import StoreUnavailable, Transient
 from lastevent.stores.channel import Listener, channel_name, parse_message
+from lastevent.stores.upstash.http import FAILURES, Connections
 
 CONFIRM_SECONDS = 2.0
 """Until all channels are confirmed, from the response's first byte."""
@@ -55,7 +56,7 @@ class RestPush:
 
     def __init__(
         self,
-        open: Callable[[], Awaitable[httpx.AsyncClient]],
+        open: Callable[[], Awaitable[Connections]],
         prefix: str = "",
         usage: Counter[str] | None = None,
     ) -> None:
@@ -117,7 +118,7 @@ class RestSubscription:
             failure = failures.exceptions[0]
         raise failure
 
-    async def _keep_up(self, client: httpx.AsyncClient, group: asyncio.TaskGroup) -> None:
+    async def _keep_up(self, client: Connections, group: asyncio.TaskGroup) -> None:
         """Close what nobody wants, open what is missing."""
         self._close(
             connection
@@ -218,19 +219,18 @@ class _Connection:
         """Whether as many streams again would have a place in it."""
         return len(self._path) < MAX_PATH // 2
 
-    async def run(self, client: httpx.AsyncClient) -> None:
+    async def run(self, client: Connections) -> None:
         """Pass messages on. Raises Transient when there will be no more."""
-        headers = {"Accept": "text/event-stream", "Cache-Control": "no-cache"}
-        timeout = httpx.Timeout(RESPONSE_SECONDS, read=None)
+        headers = [(b"Accept", b"text/event-stream"), (b"Cache-Control", b"no-cache")]
         self._owner.asked(len(self.channels))
         try:
             async with asyncio.timeout(RESPONSE_SECONDS) as limit:
-                async with client.stream(
-                    "POST", self._path, headers=headers, timeout=timeout
+                async with client.post(
+                    self._path, headers, connect=RESPONSE_SECONDS, answer=None
                 ) as response:
                     self._check(response)
                     limit.reschedule(asyncio.get_running_loop().time() + CONFIRM_SECONDS)
-                    async for line in _lines(response.aiter_raw()):
+                    async for line in _lines(response.aiter_stream()):
                         self._take(line)
                         if not self._unconfirmed and not self.stands.is_set():
                             limit.reschedule(None)
@@ -240,12 +240,12 @@ class _Connection:
             if 1 == len(self.channels) - len(self._unconfirmed) < len(self.channels):
                 raise self._owner.not_several() from error
             raise Transient("the store takes too long to subscribe") from error
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+        except FAILURES as error:
             raise Transient("the connection to the store's messages was lost") from error
         raise Transient("the store has ended the subscription")
 
-    def _check(self, response: httpx.Response) -> None:
-        status = response.status_code
+    def _check(self, response: httpcore.Response) -> None:
+        status = response.status
         if status == 200:
             return
         if status in _NOT_SEVERAL and len(self.channels) > 1:

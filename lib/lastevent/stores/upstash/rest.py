@@ -1,7 +1,7 @@
 """Upstash's REST API: https://upstash.com/docs/redis/features/restapi
 
-Spoken with httpx directly. The SDK, upstash-redis, has no time limits, sends a call again that it
-knows nothing of, does not look at the HTTP status and cannot be used in a second event loop.
+Spoken with httpcore directly (http). The SDK, upstash-redis, has no time limits, sends a call again
+that it knows nothing of, does not look at the HTTP status, and breaks in a second event loop.
 
 What is sent and answered is text: the API's base64 form, meant for binary values, would cost a
 quarter more bytes.
@@ -10,25 +10,20 @@ quarter more bytes.
 import asyncio
 import json
 import random
-import ssl
 from collections import Counter
 from dataclasses import dataclass
 from typing import NoReturn
 
-import httpx
+import httpcore
 
-from lastevent import __version__
 from lastevent.core.errors import InvalidRequest, StoreUnavailable, TooLarge, Transient
 from lastevent.stores.upstash.commands import Reply, Word, refusal
+from lastevent.stores.upstash.http import FAILURES, Connections, Http, header
 
 MAX_REQUEST_BYTES = 10 * 1000 * 1000
 """https://upstash.com/docs/redis/troubleshooting/max_request_size_exceeded"""
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
-MAX_CONNECTIONS = 64
-IDLE_SECONDS = 60.0
-"""How long a connection is kept for the next call."""
-
 SYNC_TOKEN = "upstash-sync-token"
 """Sent again, it has a replica wait until it knows what this process has been answered before:
 https://upstash.com/docs/redis/howto/readyourwrites"""
@@ -70,11 +65,9 @@ class Rest:
 
     def __init__(self, url: str, token: str, patience: Patience = Patience()) -> None:
         self.usage: Counter[str] = Counter()
-        self._url = url
-        self._token = token
+        self._http = Http(url, token)
         self._patience = patience
-        self._context: ssl.SSLContext | None = None
-        self._opening: asyncio.Task[httpx.AsyncClient] | None = None
+        self._opening: asyncio.Task[Connections] | None = None
         self._sync_token: str | None = None
         self._closed = False
 
@@ -86,12 +79,9 @@ class Rest:
         except TimeoutError as error:
             raise StoreUnavailable("the Upstash database did not answer in time") from error
 
-    async def open(self) -> httpx.AsyncClient:
-        """Return a new client of the database, for whoever wants connections of his own."""
-        try:
-            return await asyncio.to_thread(self._open)
-        except OSError as error:
-            raise StoreUnavailable("the certificates of authorities cannot be read") from error
+    async def open(self) -> Connections:
+        """Return new connections to the database, for whoever wants some of his own."""
+        return await self._http.open()
 
     async def close(self) -> None:
         self._closed = True
@@ -99,8 +89,8 @@ class Rest:
         if opening is not None and opening.get_loop() is asyncio.get_running_loop():
             await (await opening).aclose()
 
-    async def _client(self) -> httpx.AsyncClient:
-        """Return the running loop's client: connections are of no use in another."""
+    async def _connections(self) -> Connections:
+        """Return those of the running loop: in another they are of no use."""
         if self._closed:
             raise StoreUnavailable("the store is closed")
         loop = asyncio.get_running_loop()
@@ -111,33 +101,6 @@ class Rest:
         except StoreUnavailable:
             self._opening = None
             raise
-
-    def _open(self) -> httpx.AsyncClient:
-        # In a thread, since it reads certificates. Without TLS nobody looks at the context.
-        secure = self._url.startswith("https:")
-        if self._context is None:
-            self._context = (
-                httpx.create_ssl_context() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            )
-        patience = self._patience
-        return httpx.AsyncClient(
-            base_url=self._url,
-            verify=self._context,
-            timeout=httpx.Timeout(patience.answer, connect=patience.connect, pool=patience.total),
-            limits=httpx.Limits(
-                max_connections=MAX_CONNECTIONS,
-                max_keepalive_connections=MAX_CONNECTIONS,
-                keepalive_expiry=IDLE_SECONDS,
-            ),
-            # A redirect would carry the token to whatever address an answer names.
-            follow_redirects=False,
-            trust_env=secure,  # a proxy, which is of no use on the way to this machine itself
-            headers={
-                "Authorization": f"Bearer {self._token}",
-                "User-Agent": f"lastevent/{__version__}",
-                "Accept-Encoding": "identity",
-            },
-        )
 
     async def _insist(self, name: str, body: bytes) -> Reply:
         """Make a call, and make it again while it fails in ways that pass."""
@@ -157,21 +120,24 @@ class Rest:
             raise trouble.error from trouble
 
     async def _once(self, name: str, body: bytes) -> Reply:
-        client = await self._client()
-        headers = {"Content-Type": "application/json"}
+        connections = await self._connections()
+        headers = [(b"Content-Type", b"application/json")]
         # Who asks for a replica judges its answer, and wants it now rather than up to date.
         if self._sync_token is not None and not name.endswith("_RO"):
-            headers[SYNC_TOKEN] = self._sync_token
+            headers.append((SYNC_TOKEN.encode(), self._sync_token.encode("latin-1")))
         self.usage[name] += 1
+        patience = self._patience
         try:
-            async with client.stream("POST", "/", content=body, headers=headers) as answer:
-                self._sync_token = answer.headers.get(SYNC_TOKEN, self._sync_token)
+            async with connections.post(
+                "/", headers, body, connect=patience.connect, answer=patience.answer
+            ) as answer:
+                self._sync_token = header(answer, SYNC_TOKEN) or self._sync_token
                 text = await _content(answer)
-        except httpx.TimeoutException as error:
+        except httpcore.TimeoutException as error:
             raise _Trouble(StoreUnavailable("the Upstash database does not answer")) from error
-        except httpx.HTTPError as error:
+        except FAILURES as error:
             raise _Trouble(StoreUnavailable("the Upstash database cannot be reached")) from error
-        if answer.status_code not in (200, 400):
+        if answer.status not in (200, 400):
             _refuse(answer)
         return _result(text)
 
@@ -188,9 +154,9 @@ def _encoded(words: tuple[Word, ...]) -> bytes:
     return body
 
 
-async def _content(answer: httpx.Response) -> bytes:
+async def _content(answer: httpcore.Response) -> bytes:
     parts, size = [], 0
-    async for part in answer.aiter_bytes():
+    async for part in answer.aiter_stream():
         size += len(part)
         if size > MAX_ANSWER_BYTES:
             raise StoreUnavailable("the Upstash database answers more than it may")
@@ -198,9 +164,9 @@ async def _content(answer: httpx.Response) -> bytes:
     return b"".join(parts)
 
 
-def _refuse(answer: httpx.Response) -> NoReturn:
+def _refuse(answer: httpcore.Response) -> NoReturn:
     """Raise the error for an HTTP status that brings no reply."""
-    status = answer.status_code
+    status = answer.status
     if status in (401, 403):
         raise StoreUnavailable(
             "the Upstash database refused the token: check UPSTASH_REDIS_REST_TOKEN, or the one in "
@@ -216,9 +182,9 @@ def _refuse(answer: httpx.Response) -> NoReturn:
     raise StoreUnavailable(f"no Upstash database answers at this address (HTTP {status})")
 
 
-def _retry_after(answer: httpx.Response) -> float:
+def _retry_after(answer: httpcore.Response) -> float:
     """Return the seconds of Retry-After. Its other form, a date, is not worth a clock here."""
-    text = answer.headers.get("retry-after", "")
+    text = header(answer, "retry-after") or ""
     try:
         return max(0.0, float(text)) if len(text) < 10 else 0.0
     except ValueError:
