@@ -56,10 +56,10 @@ check: setup  ## lint, format, types, layers, docs
 	$(BIN)/mypy $(CODE)
 	$(BIN)/python -m pytest -q tests/project
 
-bench: setup  ## all benchmarks, each beside its control
-	@$(BIN)/python benchmarks/run.py
+bench: setup  ## all benchmarks, each beside its control (about 18 minutes)
+	@$(BIN)/python benchmarks/run.py && $(BIN)/python benchmarks/stores.py
 
-bench-quick: setup  ## the same, shorter
+bench-quick: setup  ## the embedded stores only, in under a minute
 	@$(BIN)/python benchmarks/run.py --quick
 
 lock: setup  ## the requirements files from pyproject.toml (UPGRADE=1: newest versions)

@@ -25,7 +25,11 @@ LATENCY_RATE = 100.0
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How long a run takes: seconds of publishing, counts, and rounds to take medians of."""
+    """How long a run takes: seconds of publishing, counts, and rounds to take medians of.
+
+    ``settle_seconds``: until pauses between looks at a store have grown to their longest, and
+    subscriptions to it stand.
+    """
 
     rounds: int = 3
     saturated_seconds: float = 3.0
@@ -35,6 +39,7 @@ class Scale:
     replays: int = 7
     imports: int = 7
     held_seconds: float = 120.0
+    settle_seconds: float = 8.0
 
 
 QUICK = Scale(

@@ -56,7 +56,7 @@ async def upstash(directory: Path) -> AsyncIterator[Ground]:
 async def upstash_polled(directory: Path) -> AsyncIterator[Ground]:
     """The same, which refuses subscriptions, so that readers have to look."""
     async with UpstashServer(directory / "upstash", durable=False, faults=True) as server:
-        await server.fault("status", status=404, commands=["SUBSCRIBE"])
+        await server.fault("status", status=403, commands=["SUBSCRIBE"])
         yield Ground("upstash://", environ=server.environment, upstash=server)
 
 

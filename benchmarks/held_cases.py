@@ -8,12 +8,9 @@ from contextlib import AsyncExitStack
 
 from benchmarks.cases import Case, Measured, Run, Scale
 from benchmarks.marks import Verdict
-from benchmarks.rig import STREAM, Rig, fresh, heard
+from benchmarks.rig import PATH, STREAM, Rig, fresh, heard
 from benchmarks.subjects import STORES, Subject
 from benchmarks.usage import Usage
-
-SETTLE_SECONDS = 8.0
-"""Until pauses between looks have grown to their longest, and subscriptions stand."""
 
 HISTORY = 20
 SPARSE = 0.1
@@ -36,7 +33,7 @@ def _held(subscribers: int, streams: int = 1) -> Run:
                 busy = await stack.enter_async_context(fresh(subject))
                 await busy.publish_straight(stream=f"{STREAM}-elsewhere", events=1)
                 viewers = await stack.enter_async_context(busy.subscribers(subscribers))
-            await asyncio.sleep(SETTLE_SECONDS)
+            await asyncio.sleep(scale.settle_seconds)
 
             before, cpu = await idle.usage(), idle.server.cpu_seconds()
             if streams == 1:
@@ -66,37 +63,56 @@ def _held(subscribers: int, streams: int = 1) -> Run:
 
 
 async def opening(subject: Subject, scale: Scale) -> Measured:
-    """What responses cost besides what they deliver: the first of a process, and later ones."""
+    """What responses cost besides what they deliver, and what plain polling costs instead."""
     async with fresh(subject) as rig:
         published = await rig.publish_straight(events=HISTORY)
-        before = await rig.usage()
-        async with rig.subscribers() as audience:
-            await asyncio.sleep(SETTLE_SECONDS)
-            settled = await rig.usage()
-            await asyncio.sleep(SETTLE_SECONDS)
-            idle = await rig.usage() - settled
-            first = settled - before - idle
-            later = await _opened(rig)
-            back = await _opened(rig, after=published["last_id"])
-            cpu = rig.server.cpu_seconds()
-            async with rig.subscribers(RETURNS, after=published["last_id"]):
-                pass
-            cpu = rig.server.cpu_seconds() - cpu
+        other = await rig.publish_straight(events=HISTORY, stream=f"{STREAM}-other")
+        async with AsyncExitStack() as stack:
+            before = await rig.usage()
+            audience = await stack.enter_async_context(rig.subscribers())
+            first = await _settled(rig, before, scale)
+            idle = await _settled(rig, await rig.usage(), scale)
+            before = await rig.usage()
+            await stack.enter_async_context(
+                rig.subscribers(path=f"{PATH}-other", after=other["last_id"])
+            )
+            arrival = await _settled(rig, before, scale)
+            later, _ = await _opened(rig)
+            back, response_cpu = await _opened(rig, after=published["last_id"])
+            polled, poll_cpu = await _polled(rig, published["last_id"])
             got = await heard(audience, published["order"])
     figures = {
-        **first.figures("first"),
-        **(later / RETURNS).figures("later"),
-        **(back / RETURNS).figures("return"),
-        "response_cpu": cpu / RETURNS * 1e3,
+        **(first - idle).figures("first"),
+        **(arrival - idle).figures("arrival"),
+        **later.figures("later"),
+        **back.figures("return"),
+        **polled.figures("poll"),
+        "response_cpu": response_cpu * 1e3,
+        "poll_cpu": poll_cpu * 1e3,
     }
     return Measured(figures, Verdict(**got["verdict"]))
 
 
-async def _opened(rig: Rig, after: str = "") -> Usage:
-    """Return what it takes to open RETURNS responses."""
-    before = await rig.usage()
+async def _settled(rig: Rig, before: Usage, scale: Scale) -> Usage:
+    await asyncio.sleep(scale.settle_seconds)
+    return await rig.usage() - before
+
+
+async def _opened(rig: Rig, after: str = "") -> tuple[Usage, float]:
+    """Return what a response costs, and the seconds of CPU, opened RETURNS at once."""
+    before, cpu = await rig.usage(), rig.server.cpu_seconds()
     async with rig.subscribers(RETURNS, after=after):
-        return await rig.usage() - before
+        pass
+    used = rig.server.cpu_seconds() - cpu
+    return (await rig.usage() - before) / RETURNS, used / RETURNS
+
+
+async def _polled(rig: Rig, after: str) -> tuple[Usage, float]:
+    """Return what a poll costs that finds nothing, and the seconds of CPU."""
+    before, cpu = await rig.usage(), rig.server.cpu_seconds()
+    await rig.poll(after, RETURNS)
+    used = rig.server.cpu_seconds() - cpu
+    return (await rig.usage() - before) / RETURNS, used / RETURNS
 
 
 CASES = (

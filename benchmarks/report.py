@@ -89,9 +89,14 @@ def table(
             else:
                 cells.append(f"{value:,.{row.digits}f} (×{value / control:.2f})")
         lines.append(cells)
-    widths = [max(len(line[column]) for line in lines) for column in range(len(names) + 1)]
-    lines.insert(1, ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
-    return "\n".join(_line(cells, widths) for cells in lines)
+    return lined_up(lines)
+
+
+def lined_up(lines: Sequence[Sequence[str]]) -> str:
+    """Return cells as a Markdown table, the first line as its head; numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    return "\n".join(_line(cells, widths) for cells in (lines[0], rule, *lines[1:]))
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

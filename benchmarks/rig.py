@@ -25,7 +25,7 @@ WARM_UP = 50
 
 READY_SECONDS = 90.0
 RESULT_SECONDS = 90.0
-USAGE_SECONDS = 10.0
+ANSWER_SECONDS = 10.0
 STARTS = 3
 APART = 10_000_000
 """Between the first numbers of publishers that publish at once."""
@@ -113,14 +113,29 @@ class Rig:
         assert self.ground is not None
         return await publish_straight(self.ground, **task)
 
+    async def poll(self, after: str, times: int) -> None:
+        """Ask for the events after a cursor, one request after the other."""
+        headers = {"Accept": "application/json", **self._subject.read_headers}
+        async with self._client() as client:
+            for _ in range(times):
+                answer = await client.get(PATH, params={"after": after}, headers=headers)
+                answer.raise_for_status()
+
     async def usage(self) -> Usage:
         """Return what the server has asked of its store; nothing where that is not counted."""
         if self._subject.app != f"{metered.__name__}:app":
             return Usage()
-        url = f"http://127.0.0.1:{self.server.port}{metered.PATH}"
-        async with httpx.AsyncClient(verify=False, trust_env=False) as client:
-            answer = await client.get(url, timeout=USAGE_SECONDS)
+        async with self._client() as client:
+            answer = await client.get(metered.PATH)
         return Usage.parse(answer.raise_for_status().json())
+
+    def _client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{self.server.port}",
+            timeout=ANSWER_SECONDS,
+            verify=False,
+            trust_env=False,
+        )
 
 
 async def publish_straight(ground: Ground, *, processes: int = 1, **task: Any) -> dict[str, Any]:
@@ -145,7 +160,8 @@ async def publish_straight(ground: Ground, *, processes: int = 1, **task: Any) -
             await worker.ready(READY_SECONDS)
         for worker in workers:
             worker.release({})
-        results = [await worker.result(RESULT_SECONDS) for worker in workers]
+        patience = RESULT_SECONDS + (task.get("seconds") or 0.0)
+        results = [await worker.result(patience) for worker in workers]
     return results[0] if processes == 1 else _together(results)
 
 

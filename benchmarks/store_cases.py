@@ -22,6 +22,9 @@ BATCH = 100
 BATCHES = 4
 """Batches on their way at once."""
 
+MOST = 90_000
+"""Events in one stream: of more than 100,000, a store keeps the newest only."""
+
 
 def _crossing(subscribers: int) -> Run:
     """Latency, and what the server and the publisher ask of the store, by event."""
@@ -61,7 +64,10 @@ async def appending(subject: Subject, scale: Scale) -> Measured:
     async with fresh(subject) as rig:
         for key, task in APPENDS.items():
             published = await rig.publish_straight(
-                stream=f"{STREAM}-{key}", seconds=scale.saturated_seconds, **task
+                stream=f"{STREAM}-{key}",
+                seconds=scale.saturated_seconds,
+                events=MOST // task.get("processes", 1),
+                **task,
             )
             events = len(published["order"])
             used = Usage.parse(published["usage"]) / events

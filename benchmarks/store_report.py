@@ -1,8 +1,8 @@
-"""The tables of the stores: how fast, and what is asked of them."""
+"""The tables of the stores: how fast they are, and what is asked of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from benchmarks.report import Figures, Row, table
+from benchmarks.report import Figures, Row, lined_up, table
 from benchmarks.subjects import STORES, Subject
 
 SPEED = (
@@ -21,6 +21,7 @@ SPEED = (
     Row("idle_100_cpu", "an idle minute, each of 100 subscribers: server CPU", "ms"),
     Row("idle_100_on_100_cpu", "the same on 100 streams: server CPU", "ms"),
     Row("response_cpu", "a response that returns: server CPU", "ms"),
+    Row("poll_cpu", "a plain poll: server CPU", "ms"),
 )
 
 COUNTED = {
@@ -35,33 +36,41 @@ COUNTED = {
     "delivery_100": "an event delivered, 20 a second, 100 subscribers",
     "sparse_1": "an event delivered, one in 10 s, 1 subscriber",
     "sparse_100": "an event delivered, one in 10 s, 100 subscribers",
-    "first": "a process's first response to a stream",
-    "later": "a further one, from the start",
-    "return": "one that returns with a cursor",
+    "first": "a process's first response, from the start of a stream",
+    "arrival": "a response with a cursor to a stream not followed yet",
+    "return": "one with a cursor to a stream that is followed",
+    "later": "one from the start of a stream that is followed",
+    "poll": "a plain poll, instead",
     "replay": "a replay of 10,000 events",
 }
 """What is counted, by its key."""
 
-UNITS = {
-    "commands": "commands",
-    "requests": "requests",
-    "read_units": "read units",
-    "write_units": "write units",
-}
-
-
-def _counts() -> list[Row]:
-    return [
-        Row(f"{key}_{unit}", label, name)
-        for key, label in COUNTED.items()
-        for unit, name in UNITS.items()
-    ]
-
-
-COUNTS = tuple(_counts())
+UNITS = {"commands": "c", "requests": "q", "read_units": "r", "write_units": "w"}
+"""The letter in a cell for each of Usage's counts."""
 
 
 def tables(figures: Figures, subjects: Sequence[Subject] = STORES) -> str:
-    """Return both tables."""
-    counted = [row for row in COUNTS if any(figures[name].get(row.key) for name in figures)]
-    return f"{table(figures, SPEED, subjects)}\n\n{table(figures, counted, subjects)}"
+    """Return both tables; the first subject is the control, of which nothing is asked."""
+    return f"{table(figures, SPEED, subjects)}\n\n{_counts(figures, subjects[1:])}"
+
+
+def _counts(figures: Figures, subjects: Sequence[Subject]) -> str:
+    names = [subject.name for subject in subjects]
+    lines = [["", *names]]
+    for key, label in COUNTED.items():
+        cells = [_cell(figures.get(name, {}), key) for name in names]
+        if any(cells):
+            lines.append([label, *cells])
+    return lined_up(lines)
+
+
+def _cell(figures: Mapping[str, float], key: str) -> str:
+    """Return the counts of a case, those that are none left out; nothing if it was not run."""
+    if f"{key}_commands" not in figures:
+        return ""
+    texts = [(_text(figures[f"{key}_{unit}"]), letter) for unit, letter in UNITS.items()]
+    return " ".join(f"{text} {letter}" for text, letter in texts if text not in ("0", "-0")) or "0"
+
+
+def _text(value: float) -> str:
+    return f"{value:,.2f}".rstrip("0").rstrip(".")

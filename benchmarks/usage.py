@@ -24,11 +24,22 @@ class Usage:
             counted.get("write_units", 0.0),
         )
 
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(*(mine + theirs for mine, theirs in zip(self._all, other._all, strict=True)))
+
     def __sub__(self, other: "Usage") -> "Usage":
         return Usage(*(mine - theirs for mine, theirs in zip(self._all, other._all, strict=True)))
 
     def __truediv__(self, divisor: float) -> "Usage":
         return Usage(*(value / divisor for value in self._all))
+
+    def __mul__(self, factor: float) -> "Usage":
+        return Usage(*(value * factor for value in self._all))
+
+    @property
+    def positive(self) -> "Usage":
+        """What is left of a difference that is nothing but noise where it is below zero."""
+        return Usage(*(max(0.0, value) for value in self._all))
 
     def figures(self, key: str) -> dict[str, float]:
         """Return the counts as a case's figures, each under ``key`` and its own name."""

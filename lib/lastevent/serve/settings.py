@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from lastevent.core.errors import ConfigError, InvalidName
 from lastevent.core.topic import stream_pattern
 from lastevent.stores.base import Retention, RetentionRules
+from lastevent.stores.url import UPSTASH_VARIABLES
 
 if TYPE_CHECKING:
     from lastevent.sources.command import CommandSpec
@@ -25,12 +26,6 @@ if TYPE_CHECKING:
 DEFAULT_STORE_URL = "sqlite:///.lastevent/lastevent.db"
 SHORTEST_SECRET = 32
 SHORTEST_KEY = 16
-
-UPSTASH_VARIABLES = (
-    ("UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN"),
-    ("KV_REST_API_URL", "KV_REST_API_TOKEN"),
-)
-"""Set by who connects a database of Upstash with a project; the second pair by Vercel's store."""
 
 PLATFORM_VARIABLES = ("VERCEL", "AWS_LAMBDA_FUNCTION_NAME", "AWS_EXECUTION_ENV")
 """Set by the platforms themselves: where one is present, this is not a development machine."""

@@ -20,6 +20,14 @@ BACKENDS = {
 """Modules, each with ``open_url(url, retention, clock) -> Store``."""
 
 
+UPSTASH_VARIABLES = (
+    ("UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN"),
+    ("KV_REST_API_URL", "KV_REST_API_TOKEN"),
+)
+"""Address and token of a database, where Upstash's own clients look for them; the second pair is
+what Vercel's marketplace sets. With a pair set, ``upstash://`` needs to say no more."""
+
+
 def open_store(
     url: str,
     retention: RetentionRules = RetentionRules(),

@@ -7,12 +7,7 @@ from ipaddress import ip_address
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from lastevent.core.errors import ConfigError
-
-VARIABLES = (
-    ("UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN"),
-    ("KV_REST_API_URL", "KV_REST_API_TOKEN"),
-)
-"""Where Upstash's own clients look; the second pair is what Vercel's marketplace sets."""
+from lastevent.stores.url import UPSTASH_VARIABLES
 
 _PREFIX = re.compile(r"[A-Za-z0-9:._~-]{0,64}")
 
@@ -66,7 +61,7 @@ def prefix_of(query: list[tuple[str, str]]) -> str:
 
 
 def _from(environ: Mapping[str, str]) -> tuple[str, str]:
-    for url_name, token_name in VARIABLES:
+    for url_name, token_name in UPSTASH_VARIABLES:
         url, token = environ.get(url_name, "").strip(), environ.get(token_name, "").strip()
         if url and token:
             return _checked(url, url_name), token
@@ -74,7 +69,7 @@ def _from(environ: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _first(environ: Mapping[str, str], place: int) -> str:
-    values = (environ.get(names[place], "").strip() for names in VARIABLES)
+    values = (environ.get(names[place], "").strip() for names in UPSTASH_VARIABLES)
     return next((value for value in values if value), "")
 
 

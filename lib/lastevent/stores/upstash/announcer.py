@@ -26,4 +26,7 @@ class RedisAnnouncer:
         await self._commands.call("PUBLISH", channel_name(stream, self._prefix), message(end))
 
     async def ping(self, channels: Collection[str]) -> None:
+        if len(channels) == 1:  # as a rule
+            await self._commands.call("PUBLISH", *channels, PING)
+            return
         await _PING.run(self._commands, [], list(channels))

@@ -222,13 +222,13 @@ class _Connection:
     async def run(self, client: Connections) -> None:
         """Pass messages on. Raises Transient when there will be no more."""
         headers = [(b"Accept", b"text/event-stream"), (b"Cache-Control", b"no-cache")]
-        self._owner.asked(len(self.channels))
         try:
             async with asyncio.timeout(RESPONSE_SECONDS) as limit:
                 async with client.post(
                     self._path, headers, connect=RESPONSE_SECONDS, answer=None
                 ) as response:
                     self._check(response)
+                    self._owner.asked(len(self.channels))
                     limit.reschedule(asyncio.get_running_loop().time() + CONFIRM_SECONDS)
                     async for line in _lines(response.aiter_stream()):
                         self._take(line)
