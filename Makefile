@@ -44,8 +44,8 @@ $(INSTALLED): requirements/dev.txt pyproject.toml
 run: setup  ## the server on 127.0.0.1:8000 with a live preview (STORE=sqlite|upstash|dynamodb PORT=8000)
 	@$(BIN)/python infra/local/run.py --store $(STORE) --as $(AS) --port $(PORT)
 
-test: prerequisites setup $(MODULES)  ## all tests
-	@$(BIN)/python -m pytest $(ARGS)
+test: prerequisites setup $(MODULES)  ## all tests, two at a time
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
 test-fast: setup  ## the tests that need no browser and no foreign tool, in under two minutes
 	@$(BIN)/python -m pytest -n 4 -m "not browser and not nginx and not node and not slow" $(ARGS)
