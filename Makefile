@@ -47,7 +47,7 @@ run: setup  ## the server on 127.0.0.1:8000 with a live preview (STORE=sqlite|up
 test: prerequisites setup $(MODULES)  ## all tests, two at a time
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
-test-fast: setup  ## the tests that need no browser and no foreign tool, in under two minutes
+test-fast: setup  ## the tests that need no browser and no foreign tool, in about two minutes
 	@$(BIN)/python -m pytest -n 4 -m "not browser and not nginx and not node and not slow" $(ARGS)
 
 check: setup  ## lint, format, types, layers, docs

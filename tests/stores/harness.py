@@ -123,6 +123,7 @@ class RedisHarness(Harness):
     """The same in the Redis protocol, spoken to the Valkey behind that server."""
 
     shared = True
+    slow = True  # as the next: little of it is not in the others
 
     def url_in(self, directory: Path) -> str:
         port = upstash_server().store_port
@@ -131,6 +132,8 @@ class RedisHarness(Harness):
 
 class CombinedHarness(SqliteHarness):
     """A log in one store, woken through another."""
+
+    slow = True
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
@@ -174,6 +177,7 @@ class DynamoHarness(Harness):
     """A table of the test's own, in a server that the tests of this process share."""
 
     shared = True
+    slow = True
     server_type: ClassVar[type[DynamoServer]] = RotoServer
 
     def url_in(self, directory: Path) -> str:

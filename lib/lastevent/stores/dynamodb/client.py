@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any
 
-from lastevent.core.errors import StoreUnavailable
+from lastevent.core.errors import LastEventError, StoreUnavailable
 from lastevent.stores.base import Clock
 from lastevent.stores.dynamodb.capacity import Usage
 from lastevent.stores.dynamodb.failure import Passing, Refused, translated
@@ -65,6 +65,7 @@ class Client:
         give_up = loop.time() + REQUEST_SECONDS
         pause = _FIRST_PAUSE
         repeated = False
+        failure: LastEventError = StoreUnavailable("DynamoDB does not answer in time")
         while True:
             if self._closed:
                 raise StoreUnavailable("the store is closed")
@@ -72,14 +73,15 @@ class Client:
                 async with asyncio.timeout_at(give_up):
                     return await loop.run_in_executor(self._pool, self._attempt, operation, request)
             except TimeoutError:
-                raise StoreUnavailable("DynamoDB does not answer in time") from None
+                raise failure from None
             except Refused as refused:
                 refused.repeated = repeated
                 raise
             except Passing as trouble:
                 wait = random.uniform(0.5, 1.0) * pause
+                failure = trouble.error
                 if loop.time() + wait > give_up:
-                    raise trouble.error from trouble
+                    raise failure from trouble
             repeated = True
             await asyncio.sleep(wait)
             pause = min(2 * pause, _LONGEST_PAUSE)
