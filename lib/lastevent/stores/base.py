@@ -46,6 +46,16 @@ class Appended:
     closed: bool
     repeated: bool = False
 
+    @classmethod
+    def up_to(
+        cls, cursor: Cursor, count: int, closed: bool, *, repeated: bool = False
+    ) -> "Appended":
+        """Return the answer to an append of ``count`` events that ended at ``cursor``."""
+        sequences = range(cursor.sequence - count + 1, cursor.sequence + 1)
+        # Cursor.__str__, without making a Cursor of each.
+        prefix, proof = f"{cursor.generation:012x}", f"{cursor.proof:04x}"
+        return cls(tuple(f"{prefix}{n:010x}{proof}" for n in sequences), cursor, closed, repeated)
+
 
 @dataclass(frozen=True, slots=True)
 class Page:

@@ -12,7 +12,7 @@ from lastevent.core.cursor import Cursor
 from lastevent.core.errors import LastEventError
 from lastevent.stores.base import Appended, Retention
 from lastevent.stores.dynamodb.chunk import Chunk, Tip, packed
-from lastevent.stores.dynamodb.keys import KeyItem, answer
+from lastevent.stores.dynamodb.keys import KeyItem
 from lastevent.stores.outline import Outline
 
 type Verdict = Appended | bool | Exception
@@ -90,7 +90,7 @@ class Plan:
             self.verdicts[call] = refusal
             return
         after = before.appended(call.count, call.proof, self.now_ms, call.fence, call.close)
-        self.verdicts[call] = answer(after.end, call.count, after.closed)
+        self.verdicts[call] = Appended.up_to(after.end, call.count, after.closed)
         # A key is remembered with a chunk, though nothing else may have changed.
         if after != before or call.key is not None:
             self.admitted.append(call)

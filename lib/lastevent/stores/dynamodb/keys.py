@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from lastevent.core.cursor import Cursor
@@ -10,13 +10,6 @@ from lastevent.core.errors import KeyReused
 from lastevent.stores.base import KEY_SECONDS, Appended
 from lastevent.stores.dynamodb.capacity import Item
 from lastevent.stores.dynamodb.table import expiry, key
-
-
-def answer(cursor: Cursor, count: int, closed: bool) -> Appended:
-    """Return the answer to an append of ``count`` events that ended at ``cursor``."""
-    sequences = range(cursor.sequence - count + 1, cursor.sequence + 1)
-    ids = tuple(f"{cursor.generation:012x}{n:010x}{cursor.proof:04x}" for n in sequences)
-    return Appended(ids, cursor, closed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +53,7 @@ def repeated(item: Item, said: bytes) -> Appended:
     if item["said"]["B"] != said:
         raise KeyReused("this idempotency key came before, with other events")
     cursor, count, closed = json.loads(item["given"]["S"])
-    return replace(answer(Cursor.parse(cursor), count, closed), repeated=True)
+    return Appended.up_to(Cursor.parse(cursor), count, closed, repeated=True)
 
 
 def is_living(item: Item, now: float) -> bool:

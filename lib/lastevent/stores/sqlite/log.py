@@ -92,7 +92,7 @@ class SqliteLog:
                 " time) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (number, *keyed, outline.head, outline.proof, len(events), outline.closed, now_ms),
             )
-        return _appended(outline.end, len(events), outline.closed)
+        return Appended.up_to(outline.end, len(events), outline.closed)
 
     def _page(self, db: sqlite3.Connection, stream: str, after: Cursor | None, limit: int) -> Page:
         number, extent = self._extent(db, stream)
@@ -156,14 +156,9 @@ def _answer(
     first_said, last, proof, count, closed = row
     if first_said != said:
         raise KeyReused("this idempotency key came before, with other events")
-    return _appended(Cursor(outline.generation, last, proof), count, bool(closed), repeated=True)
-
-
-def _appended(cursor: Cursor, count: int, closed: bool, repeated: bool = False) -> Appended:
-    """Return the answer to an append of ``count`` events that ended at ``cursor``."""
-    sequences = range(cursor.sequence - count + 1, cursor.sequence + 1)
-    ids = tuple(f"{cursor.generation:012x}{n:010x}{cursor.proof:04x}" for n in sequences)
-    return Appended(ids, cursor, closed, repeated)
+    return Appended.up_to(
+        Cursor(outline.generation, last, proof), count, bool(closed), repeated=True
+    )
 
 
 def _headers_text(event: NewEvent) -> str | None:

@@ -242,6 +242,5 @@ def _outline(text: str) -> Outline:
 
 def _answer(text: str, repeated: bool) -> Appended:
     generation, head, proof, closed, count = map(int, text.split())
-    prefix = f"{generation:012x}"
-    ids = tuple(f"{prefix}{n:010x}{proof:04x}" for n in range(head - count + 1, head + 1))
-    return Appended(ids, Cursor(generation, head, proof), bool(closed), repeated)
+    cursor = Cursor(generation, head, proof)
+    return Appended.up_to(cursor, count, bool(closed), repeated=repeated)
