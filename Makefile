@@ -3,14 +3,15 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-fast check bench bench-quick lock prerequisites clean \
+.PHONY: help setup run test test-fast check bench bench-quick lock node prerequisites clean \
         vendor screenshots
 
-STORE ?= sqlite
 # AS is also make's own name for the assembler, which counts as unset here.
 ifeq ($(origin AS),default)
 AS := uvicorn
 endif
+# Functions on a platform share no file, so there the store is another one.
+STORE ?= $(if $(filter uvicorn,$(AS)),sqlite,upstash)
 PORT ?= 8000
 # More arguments for pytest, for example: make test-fast ARGS="-x -k resume"
 ARGS ?=
@@ -19,6 +20,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 MODULES := node_modules/.package-lock.json
+# The AWS SAM CLI has an environment of its own: its pins and ours exclude each other.
+SAM := .venv-sam
+SAM_INSTALLED := $(SAM)/.installed
 CODE = $(wildcard lib functions tests infra benchmarks examples)
 
 help:  ## this list
@@ -41,10 +45,10 @@ $(INSTALLED): requirements/dev.txt pyproject.toml
 	    --no-build-isolation --editable .
 	@touch $@
 
-run: setup  ## the server on 127.0.0.1:8000 with a live preview (STORE=sqlite|upstash|dynamodb PORT=8000)
+run: setup $(if $(filter vercel,$(AS)),$(MODULES))  ## the server on 127.0.0.1:8000 (STORE=sqlite|upstash|dynamodb AS=uvicorn|vercel|lambda-stream|lambda-buffered PORT=8000)
 	@$(BIN)/python infra/local/run.py --store $(STORE) --as $(AS) --port $(PORT)
 
-test: prerequisites setup $(MODULES)  ## all tests, two at a time
+test: prerequisites setup $(MODULES) $(SAM_INSTALLED)  ## all tests, two at a time
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
 test-fast: setup  ## the tests that need no browser and no foreign tool, in about two minutes
@@ -65,14 +69,25 @@ bench-quick: setup  ## the embedded stores only, in under a minute
 lock: setup  ## the requirements files from pyproject.toml (UPGRADE=1: newest versions)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python infra/lock.py $(if $(UPGRADE),--upgrade)
 
+node:
+	@infra/prerequisites node
+
 prerequisites:  ## Node, Chromium and nginx for `make test`; installed where root and apt-get are
 	@infra/prerequisites
 
 clean:  ## removes the environment and all caches; leaves .lastevent/, where the data is
-	@rm -rf $(VENV) node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	@rm -rf $(VENV) $(SAM) .aws-sam node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 	@find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
-$(MODULES): package.json package-lock.json | prerequisites
+# Not compiled when installed: what runs of it is the smaller part, and compiles itself.
+$(SAM_INSTALLED): requirements/sam.txt | $(INSTALLED)
+	@echo "Making $(SAM) with the pinned AWS SAM CLI"
+	@$(BIN)/python -m venv --clear $(SAM)
+	@$(SAM)/bin/python -m pip install --no-input --disable-pip-version-check --quiet --no-deps \
+	    --no-compile --require-hashes --requirement requirements/sam.txt
+	@touch $@
+
+$(MODULES): package.json package-lock.json | node
 	@echo "Installing the pinned npm packages"
 	@npm ci --ignore-scripts --loglevel=error
 	@touch $@

@@ -6,6 +6,7 @@ the request needs.
 
 from pathlib import Path
 
+from lastevent.adapters import vercel
 from lastevent.serve.app import App, Functions
 
 FUNCTIONS = {
@@ -14,4 +15,6 @@ FUNCTIONS = {
 }
 """Path prefix to module; the longest that fits counts."""
 
-app = App(Functions(FUNCTIONS), pages=Path(__file__).parent.parent / "public")
+PAGES = Path(__file__).parent.parent / "public"  # absent on Vercel, whose CDN has them
+
+app = App(Functions(FUNCTIONS), pages=PAGES if PAGES.is_dir() else None, bounds=vercel.bounds)

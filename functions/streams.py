@@ -8,6 +8,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from lastevent import __version__
+from lastevent.adapters.lambda_buffered import LambdaHandler
 from lastevent.core.errors import LastEventError
 from lastevent.serve.app import App, endpoint, leg_endpoint, router
 from lastevent.serve.history import history
@@ -77,3 +78,4 @@ routes = [
 ]
 
 app = App(router(routes))
+handler = LambdaHandler(app)

@@ -1,7 +1,10 @@
 """Writes the pinned requirements from pyproject.toml: `make lock`, or `make lock UPGRADE=1`.
 
     requirements/runtime.txt   what a deployed function needs
+    requirements/lambda.txt    the same versions, and what one needs on AWS Lambda
     requirements/dev.txt       the same versions, the extras and the development tools
+    requirements/sam.txt       what sam.in names, for an environment of its own (.venv-sam): its
+                               pins and ours exclude each other
 
 and repeats runtime.txt's versions in `[tool.uv] constraint-dependencies`, because a platform that
 builds from pyproject.toml never sees the requirements files.
@@ -57,8 +60,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         compile_pins(directory, "runtime", runtime, *upgrade)
+        on_lambda = [*runtime, *project["optional-dependencies"]["lambda"]]
+        compile_pins(directory, "lambda", on_lambda, "--constraints", "runtime.txt", *upgrade)
         development = [*runtime, *extras, *tools]
-        compile_pins(directory, "dev", development, "--constraints", "runtime.txt", *upgrade)
+        compile_pins(directory, "dev", development, "--constraints", "lambda.txt", *upgrade)
+        sam = (ROOT / "requirements" / "sam.in").read_text().splitlines()
+        compile_pins(directory, "sam", sam, *upgrade)
     quoted = "".join(
         f'    "{line.replace('"', "'")}",\n'
         for line in pins((ROOT / "requirements" / "runtime.txt").read_text())

@@ -55,6 +55,8 @@ const ATTEMPTS = 10;
 const HEARTBEAT = 15_000;
 /** Heartbeats' worth of silence after which a connection counts as dead. */
 const WATCH_BEATS = 2;
+/** How much longer than it is held a whole answer may take, in ms: functions start cold. */
+const HOLD_MARGIN = 15_000;
 const LOST = "events were lost; what follows them is still there";
 const CUT = "the connection was cut";
 const UNREACHABLE = "the server cannot be reached";
@@ -153,7 +155,8 @@ export class Stream {
     this.#opened = this.#lost = false;
     const { signal } = (this.#abort = new AbortController());
     const watch = new Watch(
-      () => WATCH_BEATS * follower.heartbeat,
+      // A whole answer is silent for as long as it is held.
+      () => Math.max(WATCH_BEATS * follower.heartbeat, follower.hold && follower.hold + HOLD_MARGIN),
       () => this.#abort.abort(new Error(SILENT)),
     );
     try {

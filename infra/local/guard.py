@@ -7,6 +7,7 @@ that was killed leaves no server behind. It ends with the command, and with its 
 """
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ def main() -> int:
         # Below Python's own buffer, whose lock a thread that still waits would keep at exit.
         os.read(0, 1)
         command.terminate()
+        command.send_signal(signal.SIGCONT)  # a process that was stopped acts on no signal
 
     threading.Thread(target=end_with_input, daemon=True).start()
     code = command.wait()

@@ -2,6 +2,9 @@
 
     python infra/local/run.py --store sqlite --as uvicorn [--port 8000] [--data .lastevent]
 
+As uvicorn, the server is this checkout's, for development; as another platform, what is built for
+it runs on its emulator (deployment.py).
+
 The preview is a real process that looks through this checkout (examples/preview.py). Legs are short
 here, so that planned ends happen while one looks on. A store that is a service elsewhere has its
 local server started, and ended, with it.
@@ -23,12 +26,14 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from infra.local import deployment
 from infra.local.child import ServerFailed
+from infra.local.deployment import BUILT_PLATFORMS
 from infra.local.dynamodb import REGION, RotoServer
 from infra.local.upstash import UpstashServer
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PLATFORMS = ("uvicorn",)
+PLATFORMS = ("uvicorn", *BUILT_PLATFORMS)
 PREVIEW = "checkout"
 PROFILES = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
 START_SECONDS = 20.0
@@ -75,9 +80,16 @@ def main() -> int:
     if _is_taken(arguments.port):
         print(f"Port {arguments.port} is taken: end what runs there, or make run PORT=8001")
         return 1
+    if arguments.platform != "uvicorn" and arguments.store == "sqlite":
+        print("Functions share no file: make run STORE=upstash, or STORE=dynamodb")
+        return 1
     try:
         with STORES[arguments.store](arguments.data) as store:
-            return _serve(store, arguments.port)
+            if arguments.platform == "uvicorn":
+                return _serve(store, arguments.port)
+            own = {name: os.environ[name] for name in os.environ if name.startswith("LASTEVENT_")}
+            environment = {**own, **store.environment, "LASTEVENT_STORE_URL": store.url}
+            return deployment.serve(arguments.platform, environment, arguments.data, arguments.port)
     except KeyboardInterrupt:
         return 0
     except ServerFailed as error:

@@ -44,6 +44,8 @@ const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 30_000;
 /** What a server may ask for at most; what it says beyond is cut to this. */
 const LONGEST_WISH = 3_600_000;
+/** A whole answer is waited for this long at most; gateways give up after about 30 s. */
+const LONGEST_HOLD = 60_000;
 /** The pause after a planned end that names none. */
 const ORDINARY_RETRY = 1000;
 const EMPTY_LEGS = 3;
@@ -89,6 +91,11 @@ export class Follower {
   repeated = 0;
   /** The server's heartbeat, as far as it is known. */
   heartbeat;
+  /**
+   * How long a platform that sends whole answers may keep one back, as the last leg said; 0 where
+   * they come in pieces.
+   */
+  hold = 0;
   position;
   #ordinaryHeartbeat;
   #attempts;
@@ -179,6 +186,8 @@ export class Follower {
     if (this.position.text === null && message.id) this.position.move(message.id);
     const heartbeat = duration(fields["heartbeat"]);
     if (heartbeat) this.heartbeat = Math.min(heartbeat * 1000, LONGEST_WISH);
+    const hold = fields["buffered"] === true ? (duration(fields["ends_in"]) ?? 0) : 0;
+    this.hold = Math.min(hold * 1000, LONGEST_HOLD);
     return { opening: { trimmed: fields["trimmed"] === true, fields } };
   }
 

@@ -74,14 +74,17 @@ Step = Callable[[Request, asyncio.StreamWriter], Awaitable[bool]]
 """Answers a request; returns whether the connection is good for another one."""
 
 
-def leg(*frames: bytes, end: str = "whole", pause: float = 0.0) -> Step:
+def leg(*frames: bytes, end: str = "whole", pause: float = 0.0, delay: float = 0.0) -> Step:
     """Return a step that streams ``frames``, one write each, ``pause`` seconds apart.
+
+    It begins to answer after ``delay`` seconds.
 
     ``end``: ``whole`` completes the response, ``cut`` drops the connection without a word, ``hang``
     says nothing more until the client leaves.
     """
 
     async def step(request: Request, writer: asyncio.StreamWriter) -> bool:
+        await asyncio.sleep(delay)
         writer.write(
             b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
             b"Transfer-Encoding: chunked\r\n\r\n"

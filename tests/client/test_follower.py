@@ -142,6 +142,20 @@ class TestOpen:
         run(reader, opening(0, heartbeat=value))
         assert reader.heartbeat == 15.0
 
+    def test_it_names_the_hold_of_whole_answers_for_the_legs_to_come(self) -> None:
+        reader = follower()
+        run(reader, opening(0, ends_in=22.5, buffered=True))
+        reader.begin(1.0)
+        assert reader.hold == 22.5
+        run(reader, opening(0, ends_in=50))
+        assert reader.hold == 0
+
+    @pytest.mark.parametrize("value", [1e9, "9", None, -1])
+    def test_a_hold_that_cannot_be_is_no_reason_to_wait(self, value: object) -> None:
+        reader = follower()
+        run(reader, opening(0, ends_in=value, buffered=True))
+        assert reader.hold <= 60
+
     def test_it_says_that_the_beginning_is_gone(self) -> None:
         reader = follower()
         run(reader, opening(40, trimmed=True))

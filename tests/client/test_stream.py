@@ -213,6 +213,16 @@ class TestPauses:
             await collect(reader(server))
             assert len(server.requests) == 1
 
+    async def test_a_whole_answer_is_waited_for_as_long_as_it_is_held(self) -> None:
+        held = opening(0, heartbeat=0.1, ends_in=0.5, buffered=True)
+        script = [
+            leg(held, control("rotate", at(0), retry_ms=0)),
+            leg(held, event(1), control("end", at(1)), delay=0.5),
+        ]
+        async with Scripted(*script) as server:
+            assert await collect(reader(server, heartbeat=0.1)) == ["event 1"]
+            assert len(server.requests) == 2
+
     async def test_a_server_that_never_answers(self) -> None:
         async with Scripted(silent(), THE_END) as server:
             assert await collect(reader(server, heartbeat=0.1)) == []

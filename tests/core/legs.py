@@ -4,10 +4,11 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from lastevent.core.bounds import Bounds, RetryPolicy
+from lastevent.core.bounds import Bounds
 from lastevent.core.cursor import Cursor
 from lastevent.core.event import Event
 from lastevent.core.leg import Leg, LegPlan
+from lastevent.core.policy import RetryPolicy
 from lastevent.core.wire import Decoder, encode
 
 NOW = 100.0

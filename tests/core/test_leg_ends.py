@@ -1,6 +1,7 @@
 """Why and how a leg stops, and what it tells clients about coming back: promise 3, RULES 21."""
 
 from collections.abc import Callable
+from math import inf
 
 import pytest
 
@@ -23,6 +24,7 @@ def test_each_bound_ends_the_leg_at_its_time(
     bounds: Bounds, seconds: float, reason: Reason
 ) -> None:
     it = leg(bounds=bounds)
+    it.caught_up(NOW)
     before, beats = it.wake_at, 0
     while before < NOW + seconds:
         beats += states(it.tick(before, 0)).count("heartbeat")
@@ -50,6 +52,7 @@ def a_loss(it: Leg) -> bytes:
 @pytest.mark.parametrize("happens", [an_event, a_loss])
 def test_what_happens_keeps_an_idle_leg_alive(happens: Callable[[Leg], bytes]) -> None:
     it = leg(bounds=Bounds(idle_seconds=5))
+    it.caught_up(NOW)
     happens(it)  # one second in
     assert it.tick(NOW + 5.5, 0) == b""
     assert it.wake_at == NOW + 6
@@ -59,9 +62,112 @@ def test_what_happens_keeps_an_idle_leg_alive(happens: Callable[[Leg], bytes]) -
 
 def test_events_that_nobody_wants_do_not() -> None:
     it = leg(bounds=Bounds(idle_seconds=5))
+    it.caught_up(NOW)
     it.events(b"", at(11), 1, NOW + 4)
     it.tick(NOW + 5, 0)
     assert it.stopped is Reason.IDLE
+
+
+@pytest.mark.parametrize(
+    ("quiet_before", "seconds"), [(0.0, 10.0), (4.0, 6.0), (10.0, 0.0), (1e9, 0.0), (inf, 0.0)]
+)
+def test_a_leg_is_held_for_as_long_as_its_stream_is_not_quiet(
+    quiet_before: float, seconds: float
+) -> None:
+    it = leg(bounds=Bounds(hold_seconds=10, quiet_before=quiet_before))
+    it.caught_up(NOW)
+    if seconds:
+        assert it.tick(NOW + seconds - 0.1, 0) == b""
+        assert it.wake_at == NOW + seconds
+    it.tick(NOW + seconds, 0)
+    assert it.stopped is Reason.IDLE
+
+
+def test_an_event_has_it_held_again() -> None:
+    it = leg(bounds=Bounds(hold_seconds=10, quiet_before=1e6))
+    an_event(it)
+    it.caught_up(NOW + 1)
+    assert it.wake_at == NOW + 11
+
+
+def test_nothing_is_idle_before_it_has_caught_up() -> None:
+    """Or a reader of a quiet stream would be sent away before it has read its history, for ever."""
+    it = leg(bounds=Bounds(hold_seconds=10, idle_seconds=10, quiet_before=1e6))
+    assert it.tick(NOW + 14, 0) == b""
+    assert it.wake_at > NOW + 14
+
+
+def test_a_short_pause_follows_when_the_stream_has_just_flowed() -> None:
+    """Also for a leg that had no event itself: another had, an instant before."""
+    it = leg(bounds=Bounds(quiet_before=3.0))
+    assert retries(it.stop(Reason.DURATION, NOW + 2)) == [40]
+    it = leg(bounds=Bounds(quiet_before=3.0))
+    assert retries(it.stop(Reason.DURATION, NOW + 20)) == [200]
+
+
+# Buffered legs: what is sent arrives when the response is over (RULES 20).
+
+
+def buffered(sent: str | None = at(10)) -> Leg:
+    return leg(sent=sent, bounds=Bounds(max_seconds=25, spread=0, buffered=True))
+
+
+def test_a_buffered_leg_brings_what_there_is_at_once() -> None:
+    it = buffered()
+    assert blocks(it.open(NOW))[0].fields["buffered"] is True
+    assert states(an_event(it)) == ["note"], "there may be more: it has not caught up"
+    assert states(it.caught_up(NOW + 1)) == ["live", "rotate"]
+    assert it.stopped is Reason.BATCH
+
+
+def test_a_buffered_leg_waits_for_something_to_bring() -> None:
+    it = buffered()
+    assert states(it.caught_up(NOW)) == ["live"]
+    assert it.events(b"", at(11), 1, NOW + 1) == b"", "nobody wanted that one"
+    assert it.stopped is None
+    raw = it.events(frame(12), at(12), 0, NOW + 2)
+    assert [(one.state, one.id) for one in blocks(raw)] == [("note", at(12)), ("rotate", at(12))]
+    assert it.stopped is Reason.BATCH
+    assert retries(raw) == [40]
+
+
+def test_a_buffered_leg_brings_a_loss() -> None:
+    it = buffered()
+    it.caught_up(NOW)
+    a_loss(it)
+    assert states(it.caught_up(NOW + 1)) == ["rotate"]
+
+
+def test_a_buffered_leg_gives_a_client_without_a_cursor_one_at_once() -> None:
+    """Held, it would leave a client that is cut without a place to go on from."""
+    it = buffered(sent=None)
+    assert blocks(it.open(NOW))[0].id == at(10)
+    assert states(it.caught_up(NOW)) == ["live", "rotate"]
+
+
+def test_a_buffered_leg_ends_after_its_hold() -> None:
+    it = buffered()
+    it.caught_up(NOW)
+    it.tick(NOW + 15, 0)
+    assert it.stopped is None
+    it.tick(NOW + 25, 0)
+    assert it.stopped is Reason.DURATION
+
+
+def test_a_leg_that_is_not_buffered_goes_on() -> None:
+    it = leg()
+    an_event(it)
+    it.caught_up(NOW + 1)
+    an_event(it)
+    assert it.stopped is None
+
+
+def test_the_room_that_is_left() -> None:
+    it = leg(bounds=Bounds(max_bytes=1000))
+    opened = it.open(NOW)
+    assert it.room is None, "the first event comes whatever its size"
+    size = len(an_event(it))
+    assert it.room == 1000 - len(opened) - size
 
 
 def test_the_longest_that_a_leg_may_last() -> None:

@@ -85,7 +85,7 @@ class Follower(RuleBasedStateMachine):
             passed_over = self.place - kept[-1] if kept else len(page)
             self._send(self.leg.events(frames, at(self.place), passed_over, self.now))
         else:
-            self._send(self.leg.caught_up())
+            self._send(self.leg.caught_up(self.now))
 
     @precondition(lambda self: self._running)
     @rule(seconds=st.floats(0.1, 20))

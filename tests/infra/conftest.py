@@ -7,7 +7,9 @@ import httpx
 import pytest
 
 from infra.local.upstash import UpstashServer
+from tests.infra import sam
 from tests.infra.rest import Rest
+from tests.infra.vercel_output import built_output
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +43,21 @@ async def bare(server: UpstashServer) -> AsyncIterator[httpx.AsyncClient]:
     """A client that has no token."""
     async with httpx.AsyncClient(base_url=server.url, trust_env=False) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def vercel_output(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What Vercel would deploy."""
+    return built_output(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def sam_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `sam build` makes: a directory a function. It takes BUILD_SECONDS at most."""
+    return sam.built(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def bundle(sam_build: Path) -> Path:
+    """What a function has on AWS Lambda; that it is the same for all is a test."""
+    return sam_build / "ApiFunction"

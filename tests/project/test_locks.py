@@ -10,7 +10,7 @@ from packaging.version import Version
 
 from tests.project.tree import ROOT, tracked_files
 
-LOCKS = ("runtime", "dev")
+LOCKS = ("runtime", "lambda", "dev", "sam")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
@@ -57,9 +57,15 @@ def test_the_locks_fit_the_project() -> None:
         assert requirement.specifier.contains(Version(specifier.version)), (requirement, exact)
 
 
-def test_development_uses_the_runtime_versions() -> None:
-    runtime, development = pinned("runtime"), pinned("dev")
-    assert {name: development.get(name) for name in runtime} == runtime
+@pytest.mark.parametrize("lock", ["lambda", "dev"])
+def test_the_runtime_versions_are_used(lock: str) -> None:
+    runtime, other = pinned("runtime"), pinned(lock)
+    assert {name: other.get(name) for name in runtime} == runtime
+
+
+def test_what_is_deployed_on_lambda_was_tested() -> None:
+    deployed, development = pinned("lambda"), pinned("dev")
+    assert {name: development.get(name) for name in deployed} == deployed
 
 
 def test_the_constraints_are_the_runtime_lock() -> None:

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute
 
 from functions.streams import routes
 from lastevent.serve.app import App, router
+from lastevent.serve.invocation import Invocation
 from lastevent.serve.settings import Settings
 from lastevent.stores.base import Store
 from tests.serve.running import WAIT_SECONDS, InProcess, Running, Serve
@@ -39,9 +40,10 @@ async def serve(settings: Settings) -> AsyncIterator[Serve]:
     async def start(
         change_store: Callable[[Store], Store] | None = None,
         routes: Sequence[BaseRoute] = routes,
+        bounds: Callable[[], Invocation] | None = None,
         **changes: Any,
     ) -> Running:
-        app = App(router(routes))
+        app = App(router(routes), bounds=bounds)
         app.configure(replace(settings, **changes))
         service = await app._service()
         if change_store is not None:
@@ -67,7 +69,7 @@ async def serve(settings: Settings) -> AsyncIterator[Serve]:
         async with asyncio.timeout(WAIT_SECONDS):
             while not server.started:
                 await asyncio.sleep(0.01)
-        return Running(url, service, client, server)
+        return Running(url, app, service, client, server)
 
     yield start
     await stack.aclose()

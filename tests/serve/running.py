@@ -12,6 +12,7 @@ import pytest
 import uvicorn
 
 from lastevent.core.wire import Decoder, Message
+from lastevent.serve.app import App
 from lastevent.serve.service import Service
 
 WAIT_SECONDS = 10.0
@@ -33,6 +34,7 @@ class Running:
     """A server that runs: where, and what is inside."""
 
     url: str
+    app: App
     service: Service
     client: httpx.AsyncClient
     server: uvicorn.Server

@@ -52,6 +52,9 @@ class Breakable:
         self._look()
         return await self._store.log.delete(stream)
 
+    async def rest(self) -> None:
+        await self._store.wakeup.rest()
+
     async def wait(self, cursors: Mapping[str, Cursor], timeout: float) -> frozenset[str]:
         self._look()
         return await self._store.wakeup.wait(cursors, timeout)
@@ -277,7 +280,7 @@ class Client:
 async def test_a_shutdown_while_the_log_is_read() -> None:
     tail = SlowTail()
     client = Client(tail, Cursor(1, 5, 5))
-    client.leg.caught_up()  # it was live before, and has nothing to say on its own
+    client.leg.caught_up(0.0)  # it was live before, and has nothing to say on its own
     running = asyncio.create_task(client.run())
     await tail.reading.wait()
     client.response.end(Reason.SHUTDOWN)

@@ -169,6 +169,20 @@ async def test_nobody_waits_nobody_works() -> None:
 
 
 @timeless
+async def test_who_may_be_frozen_lets_go_of_everything_at_once() -> None:
+    """RULES 17: and what moved meanwhile is found by who waits then, whom nothing old is told."""
+    log = ScriptedLog()
+    async with hints_on(log) as hints:
+        before = await settled(hints, log)
+        assert log.open
+        await hints.rest()
+        assert not log.open
+        assert own_tasks() == []
+        log.append("s")
+        assert await woken(waiting(hints, {"s": before}), 1.0) == S
+
+
+@timeless
 async def test_a_stream_that_nobody_waits_for_is_dropped_alone() -> None:
     log = ScriptedLog()
     async with hints_on(log) as hints:

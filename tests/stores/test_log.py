@@ -66,6 +66,7 @@ async def test_time_is_the_stores_and_never_goes_back(store: Store, harness: Har
     await append(store, "s", 4)
     times = [event.time - began for event in (await store.log.read("s", None)).events]
     assert times == [0, 5000, 5000, 5000]
+    assert (await store.log.describe("s")).time == (await follow(store, "s"))[0][-1].time
 
 
 @pytest.mark.parametrize("limit", [1, 2, 7, 23, 100])

@@ -45,6 +45,18 @@ async def test_nothing_moves(store: Store) -> None:
     assert await store.wakeup.wait({"absent": Cursor.after(0)}, SHORT) == NOBODY
 
 
+async def test_who_rested_is_woken_as_before(store: Store) -> None:
+    ends = await settled(store, "s")
+    assert await store.wakeup.wait(ends, SHORT) == NOBODY
+    await store.wakeup.rest()
+    await append(store, "s", 1)
+    assert await store.wakeup.wait(ends, WAIT_SECONDS) == {"s"}
+    await store.wakeup.rest()
+    task = await waiting(store, await settled(store, "s"))
+    await append(store, "s", 1)
+    assert await task == {"s"}
+
+
 @pytest.mark.parametrize("move", MOVES.values(), ids=MOVES)
 async def test_a_move_wakes(store: Store, move: Move) -> None:
     task = await waiting(store, await settled(store, "s"))

@@ -25,6 +25,9 @@ from lastevent.core.wire import Message
 LONGEST_PAUSE = 3600.0
 """Seconds that a server may send a client away for; what it says beyond is cut to this."""
 
+LONGEST_HOLD = 60.0
+"""Seconds that a whole answer is believed to be held; gateways give up after about 30."""
+
 ORDINARY_RETRY = 1.0
 """The pause after a planned end that names none."""
 
@@ -70,7 +73,9 @@ class GaveUp(Exception):
 class Follower:
     """A stream's reader over many legs. ``now`` is in seconds on a clock that does not go back.
 
-    ``heartbeat`` is the server's, in seconds, as far as it is known. ``over`` says how the present
+    ``heartbeat`` is the server's, in seconds, as far as it is known. ``hold``: how long a platform
+    that sends whole answers may keep one back, as the last leg said; 0 where they come in pieces.
+    ``over`` says how the present
     leg ended, None if it did not say. ``trimmed``: the stream's beginning was gone when we came
     without a cursor.
     """
@@ -80,6 +85,7 @@ class Follower:
     ) -> None:
         self.position = Position(cursor)
         self.heartbeat = heartbeat
+        self.hold = 0.0
         self.over: End | None = None
         self.trimmed = False
         self.failures = 0
@@ -146,6 +152,8 @@ class Follower:
             heartbeat = _seconds(fields.get("heartbeat"))
             if heartbeat:
                 self.heartbeat = heartbeat
+            buffered = fields.get("buffered") is True
+            self.hold = min(_seconds(fields.get("ends_in")) or 0.0, LONGEST_HOLD) * buffered
             return None
         if message.id and not self.position.is_ahead_of(message.id):
             self._moved |= message.id != self.position.text

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 WATCH_BEATS = 2
 """Heartbeats' worth of silence after which a connection counts as dead."""
 
+HOLD_MARGIN = 15.0
+"""Seconds that a whole answer may take beyond its hold: functions start cold."""
+
 DRAIN_SECONDS = 0.25
 """How long after a planned end the response's last bytes may take, so that the connection lives."""
 
@@ -184,7 +187,10 @@ class Stream:
         """Yield what one response brings, until it says that it is over."""
         follower = self._follower
         follower.begin(_now())
-        connection = await self._within(self._first_byte_seconds, self._connect(client))
+        # A whole answer is silent for as long as it is held (RULES 21).
+        hold = follower.hold and follower.hold + HOLD_MARGIN
+        patience = max(self._first_byte_seconds, hold)
+        connection = await self._within(patience, self._connect(client))
         async with connection:
             self._tell(State.CONNECTED, "")
             if connection.is_finished:

@@ -7,6 +7,7 @@ that nobody reads any more.
 
 import enum
 from dataclasses import dataclass
+from math import inf
 
 
 class Reason(enum.Enum):
@@ -15,6 +16,7 @@ class Reason(enum.Enum):
     DURATION = enum.auto()  # the longest duration, or the platform's deadline, has come
     BYTES = enum.auto()  # it has sent as many bytes as one response may have
     IDLE = enum.auto()  # nothing happened for long: coming back is cheaper than waiting
+    BATCH = enum.auto()  # it reaches its client only when it is whole, and has something to bring
     SHUTDOWN = enum.auto()  # the process is going away
     ENDED = enum.auto()  # the log is closed, and read to its end
     DENIED = enum.auto()  # the token expired
@@ -37,17 +39,25 @@ class Bounds:
     None means that there is none.
 
     ``max_seconds``: the longest duration. ``deadline``: when the platform cuts, ``margin`` seconds
-    before which the leg is over. Of the shorter of the two each leg takes off up to ``spread`` by
-    chance, so that legs that began together do not end together. ``idle_seconds``: ends a leg
-    without events.
+    before which the leg is over, or a quarter of the time that there is, if that is less. Of the
+    shorter of the two each leg takes off up to ``spread`` by chance, so that legs that began
+    together do not end together. ``buffered``: the response reaches its client only when it is
+    whole, so it ends with the first events.
+
+    Two bounds end a leg that has caught up: ``idle_seconds`` without an event in this leg, and
+    ``hold_seconds`` without one in the stream, which when the leg began had been quiet for
+    ``quiet_before`` (infinite: nobody knows).
     """
 
     max_seconds: float = 55.0
     spread: float = 0.15
     deadline: float | None = None
-    margin: float = 2.0
+    margin: float = 3.0
     max_bytes: int = 64 * 1024 * 1024
     idle_seconds: float | None = None
+    hold_seconds: float | None = None
+    quiet_before: float = inf
+    buffered: bool = False
     token_expires: float | None = None
 
     def ends_at(self, now: float, chance: float) -> float:
@@ -57,33 +67,6 @@ class Bounds:
         """
         longest = self.max_seconds
         if self.deadline is not None:
-            longest = min(longest, self.deadline - self.margin - now)
+            left = self.deadline - now
+            longest = min(longest, left - min(self.margin, max(left, 0.0) / 4))
         return now + longest * (1 - self.spread * chance)
-
-
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """How long clients stay away after a planned end: the cost dial. Times in ms.
-
-    Each pair is a range from which one value is drawn for each end. ``flowing`` holds while events
-    came within ``flowing_seconds``, ``idle`` otherwise, ``trouble`` when the store is away or the
-    process goes. ``ordinary`` is in force during the leg, for cuts that nobody planned. None is
-    tiny: a client repeats it against a server that no longer answers.
-    """
-
-    name: str = "balanced"
-    ordinary: int = 1500
-    flowing: tuple[int, int] = (30, 120)
-    idle: tuple[int, int] = (100, 500)
-    trouble: tuple[int, int] = (1000, 3000)
-    flowing_seconds: float = 10.0
-
-    def retry_ms(self, reason: Reason, quiet_seconds: float, chance: float) -> int:
-        """Return the pause after an end for ``reason``; ``chance`` is in [0, 1)."""
-        if reason in (Reason.TROUBLE, Reason.SHUTDOWN):
-            low, high = self.trouble
-        elif quiet_seconds < self.flowing_seconds:
-            low, high = self.flowing
-        else:
-            low, high = self.idle
-        return int(low + (high - low) * chance)

@@ -28,7 +28,8 @@ class Extent:
 
     ``generation`` is the present one, or of a stream that does not exist the last that is known (0:
     none); ``previous`` is the one before it. ``floor`` is the sequence of the first event kept,
-    ``head`` the position of the last event ever appended, kept longer than the event (RULES 6).
+    ``head`` the position of the last event ever appended, kept longer than the event (RULES 6),
+    and ``time`` when that was (Unix ms; 0: not known).
     """
 
     exists: bool
@@ -37,6 +38,7 @@ class Extent:
     floor: int
     head: Cursor
     closed: bool
+    time: int = 0
 
     @classmethod
     def absent(cls, generation: int = 0) -> "Extent":

@@ -18,12 +18,16 @@ Control events and their ids (RULES 1):
     error     no id: the store is away, come back
 
 ``open`` does not move a client's cursor to a position whose ``reset`` it might never read.
+
+A buffered leg ends when it has caught up, if it has anything to bring: events, a reset or, for a
+client without a cursor, the position that it starts from (RULES 20). Else it is held until
+something comes.
 """
 
 from dataclasses import dataclass
-from math import inf
 
-from lastevent.core.bounds import Bounds, Reason, RetryPolicy
+from lastevent.core.bounds import Bounds, Reason
+from lastevent.core.policy import RetryPolicy
 from lastevent.core.wire import encode_control, encode_retry
 
 CHECKPOINT_EVENTS = 500
@@ -60,6 +64,7 @@ class Leg:
     __slots__ = (
         "_beat_at",
         "_began_at",
+        "_brings",
         "_checkpoint_at",
         "_ends_at",
         "_last_event_at",
@@ -79,6 +84,7 @@ class Leg:
         self._beat_at = now + plan.heartbeat_seconds
         self._began_at = now
         self._last_event_at: float | None = None
+        self._brings = plan.sent is None  # something that a buffered client waits for
         self._room = plan.bounds.max_bytes
         self._live = False
         self._unsaid = 0  # events passed over since the client last heard of its position
@@ -95,6 +101,8 @@ class Leg:
         fields["ends_in"] = round(max(0.0, self._ends_at - now), 1)
         fields["policy"] = plan.policy.name
         fields["heartbeat"] = plan.heartbeat_seconds
+        if plan.bounds.buffered:
+            fields["buffered"] = True
         if plan.trimmed:
             fields["trimmed"] = True
         identifier = plan.position if plan.sent is None else plan.sent
@@ -111,6 +119,7 @@ class Leg:
         self.position = position
         if frames:
             self._last_event_at = now
+            self._brings = True
             self._unsaid = passed_over
             self._room -= len(frames)
         else:
@@ -121,29 +130,38 @@ class Leg:
             frames += self._say_position()
         if self._room <= 0:
             frames += self.stop(Reason.BYTES, now)
+        elif self._live and self._brings and self._plan.bounds.buffered:
+            frames += self.stop(Reason.BATCH, now)
         return frames
+
+    @property
+    def room(self) -> int | None:
+        """Bytes of events that it may still send; None before the first, whatever its size."""
+        return None if self._last_event_at is None else self._room
 
     def reset(self, lost_after: str, position: str, now: float) -> bytes:
         """Say that what followed ``lost_after`` is gone and reading goes on after ``position``."""
         self.position = position
         self._last_event_at = now
+        self._brings = True
         self._unsaid = 0
         return self._control({"state": "reset", "from": lost_after, "to": position}, position)
 
-    def caught_up(self) -> bytes:
+    def caught_up(self, now: float) -> bytes:
         """Note that everything there was has been sent; say ``live`` the first time."""
-        if self._live:
-            return b""
+        frames = b"" if self._live else self._say_position()
         self._live = True
-        return self._say_position()
+        if self._brings and self._plan.bounds.buffered:
+            frames += self.stop(Reason.BATCH, now)
+        return frames
 
     @property
     def wake_at(self) -> float:
         """When tick has something to do next, if nothing else happens before."""
         instants = [self._ends_at, self._beat_at]
         bounds = self._plan.bounds
-        if bounds.idle_seconds is not None:
-            instants.append(self._quiet_since + bounds.idle_seconds)
+        if self._idle_at is not None:
+            instants.append(self._idle_at)
         if bounds.token_expires is not None:
             instants.append(bounds.token_expires)
         if self._unsaid:
@@ -163,7 +181,7 @@ class Leg:
             return self.stop(Reason.DENIED, now)
         if now >= self._ends_at:
             return self.stop(Reason.DURATION, now)
-        if bounds.idle_seconds is not None and now >= self._quiet_since + bounds.idle_seconds:
+        if self._idle_at is not None and now >= self._idle_at:
             return self.stop(Reason.IDLE, now)
         frames = b""
         if self._unsaid and now >= self._checkpoint_at:
@@ -182,7 +200,7 @@ class Leg:
         self.stopped = reason
         if reason in (Reason.ENDED, Reason.DENIED):
             return self._control({"state": reason.state}, self.position)
-        quiet = inf if self._last_event_at is None else now - self._last_event_at
+        quiet = now - self._quiet_since
         pause = self._plan.policy.retry_ms(reason, quiet, self._plan.chances[1])
         fields = {"state": reason.state, "retry_ms": pause}
         # Without an id on trouble: a client that is only told that the store is away keeps its own.
@@ -190,8 +208,25 @@ class Leg:
         return encode_retry(pause) + self._control(fields, identifier)
 
     @property
+    def _idle_at(self) -> float | None:
+        """When it has been idle for long enough; not before it has caught up."""
+        bounds = self._plan.bounds
+        if not self._live:
+            return None
+        instants = []
+        if bounds.idle_seconds is not None:
+            since = self._began_at if self._last_event_at is None else self._last_event_at
+            instants.append(since + bounds.idle_seconds)
+        if bounds.hold_seconds is not None:
+            instants.append(self._quiet_since + bounds.hold_seconds)
+        return min(instants, default=None)
+
+    @property
     def _quiet_since(self) -> float:
-        return self._began_at if self._last_event_at is None else self._last_event_at
+        """When the stream's last event came, as far as is known."""
+        if self._last_event_at is not None:
+            return self._last_event_at
+        return self._began_at - self._plan.bounds.quiet_before
 
     def _say_position(self) -> bytes:
         self._unsaid = 0

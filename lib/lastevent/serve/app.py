@@ -4,7 +4,9 @@
                                                                      └──► pages
 
 An App begins on its lifespan's startup, or on its first request where nobody runs a lifespan. What
-its requests share (service.Service) belongs to the event loop that it began on.
+its requests share (service.Service) belongs to the event loop that it began on. An adapter to a
+platform begins it by ``begin``, tells it of each request's bounds (invocation.Invocation), and has
+it ``rest`` where it may be frozen between two requests.
 
 Routes get at it by ``endpoint`` (a Response) or ``leg_endpoint`` (an event stream, plain ASGI: none
 of the wrappers that a framework puts around ``send`` stand on the hot path).
@@ -25,6 +27,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from lastevent.core.errors import ConfigError, NotFound, Transient
 from lastevent.serve.access_log import redact_access_log
 from lastevent.serve.auth import Authenticator, development_secret
+from lastevent.serve.invocation import SCOPE_KEY, Invocation
 from lastevent.serve.problem import log, problem
 from lastevent.serve.service import Service, of
 from lastevent.serve.settings import Settings
@@ -94,11 +97,19 @@ async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
 class App:
     """An ASGI application of ``routes``: a router, or Functions.
 
-    ``pages``: a directory of static files, served for GET requests that no function takes.
+    ``pages``: a directory of static files, served for GET requests that no function takes; None
+    where a CDN serves them.
+    ``bounds``: tells the bounds of the present request, where the platform is asked for them.
     """
 
-    def __init__(self, routes: ASGIApp, pages: Path | None = None) -> None:
+    def __init__(
+        self,
+        routes: ASGIApp,
+        pages: Path | None = None,
+        bounds: Callable[[], Invocation] | None = None,
+    ) -> None:
         self._routes = routes
+        self._bounds = bounds
         self._directory = pages
         self._pages: ASGIApp | None = None
         self._settings: Settings | None = None
@@ -114,6 +125,8 @@ class App:
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
             scope["lastevent"] = await self._service()
+            if self._bounds is not None:
+                scope.setdefault(SCOPE_KEY, self._bounds())
             scope["app"] = self  # has Starlette's routes raise errors instead of answering them
             await self._inner(scope, receive, send)
         else:
@@ -136,6 +149,27 @@ class App:
 
             self._pages = Pages(self._directory)
         await self._pages(scope, receive, send)
+
+    async def begin(self) -> Service:
+        """Open the store and what else the requests share; raise ConfigError.
+
+        A store that is away is no reason not to begin: it may come back, and until then requests
+        are told (RULES 18).
+        """
+        service = await self._service()
+        try:
+            await service.store.prepare()
+        except Transient as error:
+            log.warning("starting without the store: %s", error)
+        return service
+
+    async def rest(self) -> None:
+        """Let go of what a process must not hold that may be frozen until its next request.
+
+        To be called while no request is in flight (RULES 17).
+        """
+        if self._starting is not None and self._starting.get_loop() is asyncio.get_running_loop():
+            await (await self._service()).rest()
 
     async def _service(self) -> Service:
         loop = asyncio.get_running_loop()
@@ -176,11 +210,7 @@ class App:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
         try:
-            service = await self._service()
-            await service.store.prepare()
-        except Transient as error:
-            # The store may come back; until then, requests are told (RULES 18).
-            log.warning("starting without the store: %s", error)
+            service = await self.begin()
         except ConfigError as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return

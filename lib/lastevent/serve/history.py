@@ -9,8 +9,10 @@ from starlette.responses import Response
 
 from lastevent.core.cursor import Cursor, render_vector
 from lastevent.core.errors import InvalidRequest
+from lastevent.serve.invocation import invocation_of
 from lastevent.serve.service import Service
 from lastevent.serve.subscribe import (
+    MAX_HOLD_SECONDS,
     Start,
     parse_cursor,
     requested_cursor,
@@ -21,8 +23,11 @@ from lastevent.stores.base import Page
 
 DEFAULT_EVENTS = 500
 MAX_EVENTS = 1000
-MAX_WAIT_SECONDS = 25.0
-"""A long poll ends before any platform's gateway would cut it."""
+MAX_ANSWER_BYTES = 4 * 2**20
+"""The data in one answer, but for one event that is larger by itself: platforms limit answers."""
+
+MARGIN_SECONDS = 2.0
+"""How long before the platform's deadline a long poll ends."""
 
 
 async def history(service: Service, request: Request, streams: tuple[str, ...]) -> Response:
@@ -31,7 +36,7 @@ async def history(service: Service, request: Request, streams: tuple[str, ...]) 
     for stream in streams:
         identity.must_read(stream)
     limit = _number(request, "limit", DEFAULT_EVENTS, 1, MAX_EVENTS)
-    wait = _number(request, "wait", 0.0, 0.0, MAX_WAIT_SECONDS)
+    wait = _number(request, "wait", 0.0, 0.0, MAX_HOLD_SECONDS)
     types = requested_types(request)
     cursors = parse_cursor(requested_cursor(request, "after", "lastEventId"), streams)
     start = Start.parse(request.query_params.get("from", "start"))
@@ -41,6 +46,8 @@ async def history(service: Service, request: Request, streams: tuple[str, ...]) 
 
     loop = asyncio.get_running_loop()
     until = loop.time() + wait
+    if (deadline := invocation_of(request.scope).deadline) is not None:
+        until = min(until, deadline - MARGIN_SECONDS)
     pages: dict[str, Page] = {}
     truncated = False
     while True:
@@ -83,27 +90,44 @@ async def _wait(service: Service, cursors: Mapping[str, Cursor], seconds: float)
 
 def _answer(pages: Mapping[str, Page], types: Types, truncated: bool) -> Response:
     several = len(pages) > 1
-    events = [
+    pieces: list[bytes] = []
+    positions: dict[str, str] = {}
+    room, whole = MAX_ANSWER_BYTES, True
+    for stream, page in pages.items():
+        position = str(page.start)
+        for event in page.events:
+            if types is None or event.type in types:
+                piece = _json(
+                    {
+                        "id": event.id,
+                        "type": event.type,
+                        "data": event.data,
+                        "time": event.time,
+                        **({"stream": stream} if several else {}),
+                    }
+                )
+                room -= len(piece)
+                if pieces and room < 0:
+                    whole = False
+                    break
+                pieces.append(piece)
+            position = event.id
+        else:
+            position = str(page.cursor)
+        positions[stream] = position
+    rest = _json(
         {
-            "id": event.id,
-            "type": event.type,
-            "data": event.data,
-            "time": event.time,
-            **({"stream": stream} if several else {}),
+            "cursor": render_vector(positions) if several else next(iter(positions.values())),
+            "closed": whole and all(page.closed and page.at_end for page in pages.values()),
+            "truncated": truncated,
         }
-        for stream, page in pages.items()
-        for event in page.events
-        if types is None or event.type in types
-    ]
-    positions = {stream: str(page.cursor) for stream, page in pages.items()}
-    body = {
-        "events": events,
-        "cursor": render_vector(positions) if several else next(iter(positions.values())),
-        "closed": all(page.closed and page.at_end for page in pages.values()),
-        "truncated": truncated,
-    }
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    return Response(text, headers={"Cache-Control": "no-store"}, media_type="application/json")
+    )
+    body = b'{"events":[' + b",".join(pieces) + b"]," + rest[1:]
+    return Response(body, headers={"Cache-Control": "no-store"}, media_type="application/json")
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _number(request: Request, name: str, default: float, low: float, high: float) -> float:

@@ -9,11 +9,15 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lastevent.core.bounds import Reason
 from lastevent.core.cursor import Cursor, name_hash, render_vector
 from lastevent.core.leg import Leg
 from lastevent.core.wire import with_id
 from lastevent.serve.tail import Tail
 from lastevent.serve.window import FRAME_ID, Run, Types, run_of
+
+FETCH_BYTES = 2 * 2**20
+"""Bytes that are taken at once of a page of the log, but for an event that is larger by itself."""
 
 
 @dataclass(slots=True)
@@ -23,7 +27,7 @@ class Feed:
     tail: Tail
     position: Cursor
     read_in: int | None = None
-    """The tail's epoch when this position was last read from the log; None if it never was."""
+    """The tail's epoch when the log was last read to its end, which is here; None before."""
 
     @property
     def has_ended(self) -> bool:
@@ -107,16 +111,25 @@ class Reader:
                 before = position_text(self._feeds)
                 feed.position = page.start
                 data = self._leg.reset(before, position_text(self._feeds), now)
-            data += self._move(feed, run_of(page.events, page.cursor, self._types), now)
-            feed.position, feed.read_in = page.cursor, epoch
+            room = self._leg.room
+            limit = FETCH_BYTES if room is None else min(room, FETCH_BYTES)
+            run = run_of(page.events, page.cursor, self._types, limit)
+            at_end = page.at_end and run.cursor == page.cursor
+            data += self._move(feed, run, now)
+            feed.position = run.cursor
+            if at_end:
+                feed.read_in = epoch
             if data:
                 return data, False
-            nothing_more = nothing_more and page.at_end
+            nothing_more = nothing_more and at_end
         return b"", nothing_more
 
     def _move(self, feed: Feed, run: Run, now: float) -> bytes:
         if run.is_empty:
             return b""
+        room = self._leg.room
+        if room is not None and run.size > room:
+            return self._leg.stop(Reason.BYTES, now)
         feed.position = run.cursor
         if len(self._feeds) == 1:
             return self._leg.events(run.joined, run.text, run.passed_over, now)

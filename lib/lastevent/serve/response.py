@@ -181,6 +181,7 @@ class LegResponse:
                     self._owner = None
                     for tail in self._reader.tails:
                         tail.join(self)
+                    self._arm()
                     return
         except OSError:
             pass  # the client left during a send
@@ -213,7 +214,7 @@ class LegResponse:
             # The stream was deleted and created anew behind a tail that has seen its end: the
             # client comes back at once to a fresh one.
             return self._leg.stop(Reason.DURATION, now), False
-        return self._leg.caught_up(), True
+        return self._leg.caught_up(now), True
 
     def close(self) -> None:
         """Be done with the tails; may be called again."""

@@ -46,6 +46,15 @@ class Service:
         for connection in list(self.connections):
             connection.end(Reason.SHUTDOWN)
 
+    async def rest(self) -> None:
+        """Let go of what a process must not hold that may be frozen now (RULES 17).
+
+        To be called while no request is in flight. The next one begins with a look at the store,
+        whatever this process knew before.
+        """
+        self.tails.close()
+        await self.store.wakeup.rest()
+
     async def close(self) -> None:
         """End what runs, the store last."""
         self.begin_shutdown()

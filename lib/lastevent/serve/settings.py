@@ -1,10 +1,10 @@
 """The settings, read once from the environment.
 
 Nothing else reads it, except that the remote stores take their credentials where their vendors'
-own clients find them. Each field of Settings names its variable, how its text is understood and its
-default. A value that
-cannot be right stops the start with a sentence that says what to write. docs/settings.md lists
-them all, and a test compares the two.
+own clients find them, and adapters what their platform says of itself. Each field of Settings
+names its variable, how its text is understood and its default. A value that cannot be right stops
+the start with a sentence that says what to write. docs/settings.md lists them all, and a test
+compares the two.
 """
 
 import ipaddress
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from lastevent.core.errors import ConfigError, InvalidName
+from lastevent.core.policy import POLICIES
 from lastevent.core.topic import stream_pattern
 from lastevent.stores.base import Retention, RetentionRules
 from lastevent.stores.url import UPSTASH_VARIABLES
@@ -64,6 +65,18 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
         return int(value)
 
     return parse
+
+
+def _policy(value: str) -> str:
+    if value not in POLICIES:
+        raise ConfigError(f"write one of {', '.join(POLICIES)}")
+    return value
+
+
+def _switch(value: str) -> bool:
+    if value not in ("0", "1"):
+        raise ConfigError("write 1 for yes or 0 for no")
+    return value == "1"
 
 
 def _secret(value: str) -> str:
@@ -168,6 +181,7 @@ class Settings:
     token_issuer: str | None = _setting(_text, None, "LASTEVENT_TOKEN_ISSUER")
     api_keys: tuple[ApiKey, ...] = _setting(_api_keys, (), "LASTEVENT_API_KEYS", secret=True)
     allowed_origins: tuple[str, ...] = _setting(_origins, (), "LASTEVENT_ALLOWED_ORIGINS")
+    policy: str = _setting(_policy, "balanced", "LASTEVENT_POLICY")
     max_leg_seconds: float = _setting(_number(0.5, 86400), 55.0, "LASTEVENT_MAX_LEG_SECONDS")
     max_leg_bytes: int = _setting(_whole(1024, 10**9), 64 * 2**20, "LASTEVENT_MAX_LEG_BYTES")
     idle_leg_seconds: float | None = _setting(_number(1, 86400), None, "LASTEVENT_IDLE_LEG_SECONDS")
@@ -175,6 +189,7 @@ class Settings:
     retry_ms: int = _setting(_whole(100, 60_000), 1500, "LASTEVENT_RETRY_MS")
     max_event_bytes: int = _setting(_whole(256, 2**22), 256 * 1024, "LASTEVENT_MAX_EVENT_BYTES")
     max_body_bytes: int = _setting(_whole(1024, 2**26), 4 * 2**20, "LASTEVENT_MAX_BODY_BYTES")
+    trailing_comment: bool = _setting(_switch, False, "LASTEVENT_TRAILING_COMMENT")
     preview_commands: "Mapping[str, CommandSpec] | None" = _setting(
         _commands, None, "LASTEVENT_PREVIEW_COMMANDS"
     )

@@ -5,23 +5,31 @@ import random
 import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import time
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from lastevent.core.bounds import Bounds, Reason, RetryPolicy
+from lastevent.core.bounds import Bounds, Reason
 from lastevent.core.cursor import Cursor, check_streams, parse_vector
 from lastevent.core.errors import InvalidCursor, InvalidRequest, Transient
 from lastevent.core.extent import Extent
 from lastevent.core.leg import Leg, LegPlan
+from lastevent.core.policy import METERED, POLICIES, RetryPolicy
 from lastevent.core.topic import stream_name
 from lastevent.serve.auth import Identity
+from lastevent.serve.invocation import Invocation, invocation_of
 from lastevent.serve.reader import Feed, Reader, position_text
 from lastevent.serve.response import HEADERS, LegResponse
 from lastevent.serve.service import Service
 from lastevent.serve.window import Types
+
+MAX_HOLD_SECONDS = 25.0
+"""A buffered leg, and a long poll, ends before any platform's gateway would cut it."""
+
+MAX_BUFFERED_BYTES = 4 * 2**20
+"""Lambda takes answers of 6 MB, to which base64 adds a third."""
 
 MAX_LAST = 10_000
 MAX_TYPES = 50
@@ -119,6 +127,8 @@ async def serve_leg(
     """
     request = Request(scope)
     streams = subscription.streams
+    invocation = invocation_of(scope)
+    policy = _policy(service, invocation)
     identity = await service.auth.identify(request)
     for stream in streams:
         identity.must_read(stream)
@@ -137,11 +147,13 @@ async def serve_leg(
             feed, lost = await _feed(service, stream, cursors.get(stream), start)
             feeds.append(feed)
             trimmed = trimmed or lost
+            if policy.hold_seconds is None:
+                feed.tail.follow()
     except BaseException as error:
         _release(service, feeds)
         if not isinstance(error, Transient):
             raise
-        await _send_whole(send, 200, _trouble(service, streams))
+        await _send_whole(send, 200, _trouble(streams, policy))
         return
     if len(cursors) == len(streams) and all(feed.has_ended for feed in feeds):
         _release(service, feeds)
@@ -154,8 +166,8 @@ async def serve_leg(
         sent=sent,
         trimmed=trimmed,
         heartbeat_seconds=service.settings.heartbeat_seconds,
-        bounds=_bounds(service, identity),
-        policy=_policy(service),
+        bounds=_bounds(service, identity, invocation, policy, feeds),
+        policy=policy,
         chances=(random.random(), random.random()),
     )
     leg = Leg(plan, asyncio.get_running_loop().time())
@@ -195,27 +207,44 @@ def _release(service: Service, feeds: list[Feed]) -> None:
         service.tails.release(feed.tail)
 
 
-def _bounds(service: Service, identity: Identity) -> Bounds:
+def _bounds(
+    service: Service,
+    identity: Identity,
+    invocation: Invocation,
+    policy: RetryPolicy,
+    feeds: list[Feed],
+) -> Bounds:
     settings = service.settings
     expires = None
     if identity.expires is not None:
         expires = asyncio.get_running_loop().time() + identity.expires - time()
+    seconds, size = settings.max_leg_seconds, settings.max_leg_bytes
+    if invocation.buffered:
+        seconds, size = min(seconds, MAX_HOLD_SECONDS), min(size, MAX_BUFFERED_BYTES)
+    # A leg cannot know what its client saw before; when the last event came, the store knows.
+    newest = max(feed.tail.time for feed in feeds)
     return Bounds(
-        max_seconds=settings.max_leg_seconds,
-        max_bytes=settings.max_leg_bytes,
+        max_seconds=seconds,
+        max_bytes=size,
+        deadline=invocation.deadline,
         idle_seconds=settings.idle_leg_seconds,
+        hold_seconds=policy.hold_seconds,
+        quiet_before=max(0.0, time() - newest / 1000),
+        buffered=invocation.buffered,
         token_expires=expires,
     )
 
 
-def _policy(service: Service) -> RetryPolicy:
-    return RetryPolicy(ordinary=service.settings.retry_ms)
+def _policy(service: Service, invocation: Invocation) -> RetryPolicy:
+    named = METERED if invocation.held_is_billed else POLICIES
+    settings = service.settings
+    return replace(named[settings.policy], ordinary=settings.retry_ms)
 
 
-def _trouble(service: Service, streams: tuple[str, ...]) -> bytes:
+def _trouble(streams: tuple[str, ...], policy: RetryPolicy) -> bytes:
     """Return a leg of nothing but ``error``: a 5xx would end a native client for good."""
     now = asyncio.get_running_loop().time()
-    plan = LegPlan(streams, "", policy=_policy(service), chances=(0.0, random.random()))
+    plan = LegPlan(streams, "", policy=policy, chances=(0.0, random.random()))
     return Leg(plan, now).stop(Reason.TROUBLE, now)
 
 

@@ -64,7 +64,10 @@ class Tail:
         """Changes when the log is found to be another than the one that was followed."""
         self._store = store
         self._window = Window(Cursor.after(0))
+        self.time = 0
+        """When the newest event was appended, in Unix ms; 0: not known."""
         self._ready = asyncio.Event()
+        self._wanted = asyncio.Event()
         self._failure: Exception | None = None
         self._live: dict[Subscriber, None] = {}
         self._pass: asyncio.Handle | None = None
@@ -81,6 +84,15 @@ class Tail:
     def is_over(self) -> bool:
         """Whether it follows the log no more: that is closed, or could not be described."""
         return self._task.done() or self.closed
+
+    @property
+    def is_unwatched(self) -> bool:
+        """Whether it knows where the end was, and follows it no further."""
+        return self._ready.is_set() and not self._wanted.is_set()
+
+    def follow(self) -> None:
+        """Follow the log from now on, as it does from the first subscriber that joins."""
+        self._wanted.set()
 
     async def ready(self) -> None:
         """Wait until the log's end is known; raise Transient if it cannot be had."""
@@ -103,6 +115,7 @@ class Tail:
     def join(self, subscriber: Subscriber) -> None:
         """Drive ``subscriber`` from now on."""
         self._live[subscriber] = None
+        self._wanted.set()
 
     def leave(self, subscriber: Subscriber) -> None:
         """Drive ``subscriber`` no longer."""
@@ -122,7 +135,9 @@ class Tail:
                 extent = await self._store.log.describe(self.stream)
             self._window = Window(extent.head)
             self.closed = extent.closed
+            self.time = extent.time
             self._ready.set()
+            await self._wanted.wait()
             while not self.closed:
                 await self._follow()
         except Exception as error:
@@ -170,6 +185,7 @@ class Tail:
             self.epoch += 1
         if page.events:
             self._window.extend(page.events, page.cursor)
+            self.time = page.events[-1].time
         self.closed = page.closed and page.at_end
         if page.events or page.truncated or self.closed:
             self._changed()
@@ -231,7 +247,7 @@ class Tails:
         ``extent``: the stream's outline, if the caller has just read it.
         """
         tail = self._tails.get(stream)
-        if tail is None or tail.is_over:
+        if tail is None or tail.is_over or tail.is_unwatched:
             tail = self._tails[stream] = Tail(stream, self._store, extent)
         self._users[tail] = self._users.get(tail, 0) + 1
         if (timer := self._lingering.pop(tail, None)) is not None:

@@ -49,21 +49,35 @@ class Run:
         return self._joined
 
     @property
+    def size(self) -> int:
+        """The bytes of all frames."""
+        return len(self.joined)
+
+    @property
     def is_empty(self) -> bool:
         """Whether the run moves nobody."""
         return not self.frames and not self.passed_over
 
 
-def run_of(events: Iterable[Event], cursor: Cursor, types: Types) -> Run:
-    """Return the run of a page's ``events``, which ends at ``cursor``."""
+def run_of(events: Iterable[Event], cursor: Cursor, types: Types, room: int) -> Run:
+    """Return the run of a page's ``events``, which ends at ``cursor``.
+
+    Of more than ``room`` bytes it is the beginning that fits, but at least one frame.
+    """
     frames: list[bytes] = []
     passed_over = 0
+    reached = ""
     for event in events:
         if types is None or event.type in types:
-            frames.append(encode(event))
+            frame = encode(event)
+            room -= len(frame)
+            if frames and room < 0:
+                return Run(frames, Cursor.parse(reached), passed_over)
+            frames.append(frame)
             passed_over = 0
         else:
             passed_over += 1
+        reached = event.id
     return Run(frames, cursor, passed_over)
 
 

@@ -151,6 +151,13 @@ class Wakeup(Protocol):
         """
         ...
 
+    async def rest(self) -> None:
+        """Let go of subscriptions and tasks, since the process may be frozen now.
+
+        To be called while nobody waits; who waits later begins anew.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:

@@ -79,12 +79,15 @@ class Hints:
         watch = None if watcher is None else watcher.watches.get(stream)
         return None if watch is None else watch.known
 
+    async def rest(self) -> None:
+        watcher, self._watcher = self._here(), None
+        if watcher is not None:
+            await watcher.close()
+
     async def close(self) -> None:
         """End the tasks and the subscription; who waits then waits for the end of his time."""
         self._closed = True
-        if (watcher := self._here()) is not None:
-            await watcher.close()
-        self._watcher = None
+        await self.rest()
 
     def _here(self) -> "Watcher | None":
         """Return this loop's watcher. What another loop had begun is no longer of use."""

@@ -198,6 +198,9 @@ class MemoryWakeup:
     def __init__(self) -> None:
         self._waiting: dict[str, set[asyncio.Future[str]]] = defaultdict(set)
 
+    async def rest(self) -> None:
+        """Nothing runs while nobody waits."""
+
     async def wait(self, cursors: Mapping[str, Cursor], timeout: float) -> frozenset[str]:
         moved = frozenset(name for name in cursors if self._differs(name, cursors[name]))
         if moved:

@@ -55,7 +55,7 @@ class Outline:
         """Return what readers see, when the first event that they may have is ``floor``."""
         if not self.exists:
             return Extent.absent(self.generation)
-        return Extent(True, self.generation, self.previous, floor, self.end, self.closed)
+        return Extent(True, self.generation, self.previous, floor, self.end, self.closed, self.time)
 
     def admit(self, count: int, expect: Cursor | None, fence: int | None) -> None:
         """Raise Fenced, StreamClosed or Conflict, in this order, if ``count`` events may not come.

@@ -66,6 +66,14 @@ test("open names the heartbeat, for its own leg", () => {
   assert.equal(follower.heartbeat, 15_000);
 });
 
+test("open names the hold of whole answers, for the legs to come", () => {
+  const { follower } = follow([open(0, { ends_in: 22.5, buffered: true })]);
+  follower.begin(0);
+  assert.equal(follower.hold, 22_500);
+  follower.take(open(0, { ends_in: 50 }));
+  assert.equal(follower.hold, 0);
+});
+
 test("a checkpoint moves the position, and never back", () => {
   assert.equal(follow([control("live", at(7))], { cursor: at(3) }).follower.position.text, at(7));
   assert.equal(follow([control("live", at(1))], { cursor: at(3) }).follower.position.text, at(3));

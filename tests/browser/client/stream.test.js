@@ -274,6 +274,20 @@ test("silence for two heartbeats is a cut; planned pauses are not watched", asyn
   assert.match(told.states.at(-1).reason, /nothing was heard/);
 });
 
+test("a whole answer is waited for as long as it is held, and a margin", async () => {
+  const held = open(0, { heartbeat: 15, ends_in: 25, buffered: true });
+  const { legs, names } = await follow([
+    { messages: [held, rotate(0, 100)] },
+    { messages: [], then: "hold" },
+  ]);
+  await pass(100);
+  assert.equal(legs.length, 2);
+  await pass(39_999);
+  assert.notEqual(names().at(-1), "reconnecting");
+  await pass(1);
+  assert.equal(names().at(-1), "reconnecting");
+});
+
 test("bytes keep the watch quiet", async () => {
   const { legs, names } = await follow([
     { messages: [open(0, { heartbeat: 2 })], then: "hold" },

@@ -32,7 +32,8 @@ def test_the_template_says_the_same() -> None:
     assert properties.pop("TimeToLiveSpecification") == EXPIRY
     assert properties.pop("PointInTimeRecoverySpecification") == RECOVERY
     assert properties == DEFINITION
-    assert table["DeletionPolicy"] == table["UpdateReplacePolicy"] == "Retain"
+    kept = (table["DeletionPolicy"], table["UpdateReplacePolicy"])
+    assert kept == ("RetainExceptOnCreate", "Retain")
 
 
 @pytest.fixture(params=[RotoServer, MotoServer])

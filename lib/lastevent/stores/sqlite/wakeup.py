@@ -73,6 +73,9 @@ class SqliteWakeup:
                     found[waiter].add(stream)
         _wake(found)
 
+    async def rest(self) -> None:
+        """The thread sleeps by itself while nobody waits."""
+
     async def close(self) -> None:
         """End the thread; who waits then waits for the end of its time."""
         with self._changed:

@@ -1,0 +1,194 @@
+"""The platforms that the same files run on, each on a loopback port: `make run AS=…`, and tests.
+
+uvicorn           a server of one's own, from the checkout
+vercel            what `vercel build` made, run by Vercel's runtime (infra/local/vercel)
+lambda-stream     the Lambda bundle, on our runtime, behind a function URL (infra/local/aws)
+lambda-buffered   the same on Lambda's own runtime, behind an HTTP API
+"""
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from infra.local.aws import FunctionUrl, HttpApi, LambdaFunction
+from infra.local.child import HOST, Child, ServerFailed, Startable, answers, free_port
+from infra.local.vercel import VercelServer
+from infra.vercel.build import BuildFailed, build
+
+ROOT = Path(__file__).resolve().parents[2]
+BUNDLE = ROOT / "infra" / "lambda" / "bundle"
+BUNDLE_SECONDS = 300.0
+WRAPPER = "/var/task/lambda-stream"
+
+SOURCES = ("functions", "infra/lambda", "infra/vercel", "lib", "public", "requirements")
+"""What a built artefact is made from, beside the files of the checkout's root."""
+
+
+class Platform(Startable):
+    """The functions somewhere, at ``url``; what their processes say goes to ``log``."""
+
+    url: str
+    log: Path
+
+    @abstractmethod
+    def kill(self) -> None:
+        """End the processes that serve, as a crash would. Later requests are served again."""
+
+
+class Uvicorn(Platform):
+    """`lastevent serve`, with ``environment`` beside the user's own."""
+
+    def __init__(self, environment: Mapping[str, str], directory: Path, port: int = 0) -> None:
+        self.port = port or free_port()
+        self.url = f"http://{HOST}:{self.port}"
+        self.log = directory / "uvicorn.log"
+        self._environment = environment
+        self._child: Child | None = None
+
+    def start(self) -> None:
+        """Start it; return when it serves."""
+        command = [sys.executable, "-m", "lastevent.cli", "serve"]
+        command += ["--host", HOST, "--port", str(self.port)]
+        self._child = Child(command, self.log, lambda: answers(self.port), self._environment)
+
+    def stop(self) -> None:
+        """End it."""
+        if self._child:
+            self._child.stop()
+
+    def kill(self) -> None:
+        """Kill it, and start it again."""
+        if self._child:
+            self._child.kill()
+            self.start()
+
+
+class Vercel(Platform):
+    """The ``built`` output on the emulator of Vercel's launcher and edge."""
+
+    def __init__(
+        self, environment: Mapping[str, str], directory: Path, built: Path, port: int = 0
+    ) -> None:
+        self._server = VercelServer(built, directory, environment, port=port or None)
+        self.url = self._server.url
+        self.log = self._server.log
+
+    def start(self) -> None:
+        """Start it; the function starts with its first request."""
+        self._server.start()
+
+    def stop(self) -> None:
+        """Retire the instances, and end it."""
+        self._server.stop()
+
+    def kill(self) -> None:
+        """Kill all instances."""
+        asyncio.run(self._server.kill())
+
+
+class Lambda(Platform):
+    """The ``built`` bundle on the emulator of Lambda, with one way to its answers."""
+
+    streams: bool
+    handler: str
+
+    def __init__(
+        self, environment: Mapping[str, str], directory: Path, built: Path, port: int = 0
+    ) -> None:
+        self.function = LambdaFunction(
+            built,
+            self.handler,
+            environment,
+            data=directory,
+            name="stream" if self.streams else "api",
+            timeout=60.0 if self.streams else 29.0,
+            wrapper=WRAPPER if self.streams else None,
+            max_environments=50,
+        )
+        front = FunctionUrl if self.streams else HttpApi
+        self._front = front(self.function, port or free_port())
+        self.url = self._front.url
+        self.log = self.function.log
+
+    def start(self) -> None:
+        """Be ready; a function starts with each request that finds none free."""
+        self.function.start()
+        self._front.start()
+
+    def stop(self) -> None:
+        """End all environments."""
+        self._front.stop()
+        self.function.stop()
+
+    def kill(self) -> None:
+        """Kill all environments."""
+        self.function.kill()
+
+
+class LambdaStream(Lambda):
+    """Streamed answers, through a function URL."""
+
+    streams = True
+    handler = "functions.app.app"
+
+
+class LambdaBuffered(Lambda):
+    """Whole answers, through an HTTP API."""
+
+    streams = False
+    handler = "functions.streams.handler"
+
+
+def bundle_for_lambda(directory: Path) -> None:
+    """Make the bundle that `sam build` makes; raise ServerFailed."""
+    try:
+        made = subprocess.run(
+            [BUNDLE, directory],
+            env={**os.environ, "PYTHON": sys.executable},
+            capture_output=True,
+            text=True,
+            timeout=BUNDLE_SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ServerFailed(f"the bundle was not made in {BUNDLE_SECONDS:.0f} s") from error
+    if made.returncode:
+        raise ServerFailed(f"the bundle cannot be made:\n{made.stderr.strip()}")
+
+
+def build_for_vercel(directory: Path, packages: Sequence[str] = ("boto3",)) -> None:
+    """Have Vercel's command line build, with the SDK for dynamodb:// too; raise ServerFailed."""
+    try:
+        build(directory, packages)
+    except BuildFailed as error:
+        raise ServerFailed(str(error)) from error
+
+
+def fresh(directory: Path, make: Callable[[Path], None]) -> Path:
+    """Return ``directory``, made by ``make`` if it is not of the checkout as it is now."""
+    stamp, digest = directory.with_suffix(".sources"), _sources()
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with directory.with_suffix(".lock").open("w") as lock:  # others may be about to make it too
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not directory.is_dir() or not stamp.is_file() or stamp.read_text() != digest:
+            shutil.rmtree(directory, ignore_errors=True)
+            make(directory)
+            stamp.write_text(digest)
+    return directory
+
+
+def _sources() -> str:
+    paths = [path for path in ROOT.iterdir() if path.suffix in (".toml", ".json", ".txt")]
+    for name in SOURCES:
+        paths += (ROOT / name).rglob("*")
+    whole = hashlib.blake2b(digest_size=16)
+    for path in sorted(paths):
+        if path.is_file() and "__pycache__" not in path.parts:
+            whole.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
+    return whole.hexdigest()

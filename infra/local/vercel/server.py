@@ -1,0 +1,119 @@
+"""`VercelServer`: the emulator as a process of its own, and what a test can do to it."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from infra.local.child import HOST, Child, Startable, free_port
+from infra.local.vercel.control import PREFIX
+from infra.local.vercel.pool import Options
+
+CONTROL_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An instance that runs: its process, its own port behind the edge, and what it has served."""
+
+    pid: int
+    port: int
+    in_flight: int
+    served: int
+    frozen: bool
+    retiring: bool
+
+
+class VercelServer(Startable):
+    """The built ``output`` as Vercel would serve it, in another process and on a free port.
+
+    A context manager, of both kinds. ``environment``: the project's variables. What the emulator
+    and the function say goes to ``directory``/vercel.log. ``options``: pool.py.
+    """
+
+    def __init__(
+        self,
+        output: Path,
+        directory: Path,
+        environment: Mapping[str, str],
+        options: Options = Options(),
+        *,
+        port: int | None = None,
+    ) -> None:
+        self.port = port or free_port()
+        self.url = f"http://{HOST}:{self.port}"
+        self.log = directory / "vercel.log"
+        self._environment = environment
+        self._command = [
+            *(sys.executable, "-m", "infra.local.vercel"),
+            *("--output", str(output), "--port", str(self.port)),
+            *(f"--pass={name}" for name in environment),
+            *_arguments(options),
+        ]
+        self._child: Child | None = None
+
+    def start(self) -> None:
+        """Start it; return when it serves. The function starts with its first request."""
+        self._child = Child(self._command, self.log, self._serves, self._environment)
+
+    def stop(self) -> None:
+        """Retire the instances, and end it."""
+        if self._child:
+            self._child.stop()
+
+    def crash(self) -> None:
+        """End it as a crash would; its instances notice and end."""
+        if self._child:
+            self._child.kill()
+
+    async def started(self) -> int:
+        """Return how many instances have been started: cold starts."""
+        count: int = (await self._instances())["started"]
+        return count
+
+    async def running(self) -> list[Running]:
+        """Return the instances that run."""
+        return [Running(**instance) for instance in (await self._instances())["running"]]
+
+    async def retire(self) -> None:
+        """Have all instances end as when Vercel scales down; return when they are gone."""
+        await self._request("POST", "/instances/retire")
+
+    async def kill(self) -> None:
+        """End all instances as a crash would."""
+        await self._request("POST", "/instances/kill")
+
+    def _serves(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}{PREFIX}/health", trust_env=False).status_code == 204
+        except httpx.TransportError:
+            return False
+
+    async def _instances(self) -> dict[str, Any]:
+        found: dict[str, Any] = (await self._request("GET", "/instances")).json()
+        return found
+
+    async def _request(self, method: str, path: str) -> httpx.Response:
+        # A client of its own each time: it belongs to one event loop, the server to no one.
+        async with httpx.AsyncClient(
+            verify=False, trust_env=False, timeout=CONTROL_SECONDS
+        ) as client:
+            answer = await client.request(method, f"{self.url}{PREFIX}{path}")
+        if answer.is_error:
+            raise ValueError(f"the emulator refused {method} {path}: {answer.text}")
+        return answer
+
+
+def _arguments(options: Options) -> list[str]:
+    """Return the options as the command line of __main__.py takes them."""
+    return [
+        *([f"--max-duration={options.max_duration}"] if options.max_duration else []),
+        f"--instances={options.instances}",
+        f"--concurrency={options.concurrency}",
+        f"--grace={options.grace_seconds}",
+        *(["--freeze"] if options.freeze else []),
+        *(["--disconnects"] if options.disconnects else []),
+    ]

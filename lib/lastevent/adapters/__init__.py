@@ -1,0 +1,1 @@
+"""Platforms that do not speak ASGI by themselves: AWS Lambda in two ways, and Vercel."""

@@ -1,0 +1,358 @@
+"""template.yaml: what is deployed, read off what AWS::Serverless translates it to."""
+
+import ast
+import importlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lastevent.adapters.lambda_buffered import LambdaHandler
+from lastevent.core.policy import POLICIES
+from lastevent.serve.app import App
+from lastevent.serve.settings import Settings
+from lastevent.stores.url import open_store
+from tests.infra import sam
+from tests.infra.stack import Stack
+from tests.project.tree import LIBRARY, ROOT
+
+SECRETS = {
+    "LASTEVENT_AUTH_SECRET": "s" * 48,
+    "LASTEVENT_API_KEYS": "builder:0123456789abcdef=build:*",
+    "UPSTASH_REDIS_REST_URL": "https://example.upstash.io",
+    "UPSTASH_REDIS_REST_TOKEN": "token-of-the-database",
+}
+OWN_SECRET = {"SecretArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:own"}
+EVERYTHING: dict[str, Any] = {
+    **OWN_SECRET,
+    "Store": "dynamodb+upstash",
+    "ApiKeys": "yes",
+    "RestApi": "yes",
+    "StreamConcurrency": 500,
+    "ApiConcurrency": 100,
+    "AlarmTopicArn": "arn:aws:sns:eu-west-1:123456789012:alarms",
+}
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The translated template."""
+    return sam.translated(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(params=[{}, EVERYTHING], ids=["by default", "everything"])
+def stack(request: pytest.FixtureRequest, template: dict[str, Any]) -> Stack:
+    """The least and the most that is deployed."""
+    return Stack(template, **request.param)
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"), [("cfn-lint", ("template.yaml",)), ("sam", ("validate", "--lint"))]
+)
+def test_the_linters_have_no_word(command: str, arguments: tuple[str, ...], tmp_path: Path) -> None:
+    linted = sam.run(command, *arguments, home=tmp_path)
+    assert linted.returncode == 0, linted.stdout + linted.stderr
+
+
+def test_the_functions_url_streams(stack: Stack) -> None:
+    assert stack.of_type("AWS::Lambda::Url") == {
+        "StreamFunctionUrl": {
+            "TargetFunctionArn": "StreamFunction",
+            "AuthType": "NONE",
+            "InvokeMode": "RESPONSE_STREAM",
+        }
+    }
+
+
+def test_everybody_may_call_the_url_and_nothing_else(stack: Stack) -> None:
+    """A new URL needs both: https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"""
+    permissions = stack.of_type("AWS::Lambda::Permission").values()
+    of_all = [it for it in permissions if it["Principal"] != "apigateway.amazonaws.com"]
+    to_all = {"FunctionName": "StreamFunction", "Principal": "*"}
+    url = {**to_all, "Action": "lambda:InvokeFunctionUrl", "FunctionUrlAuthType": "NONE"}
+    function = {**to_all, "Action": "lambda:InvokeFunction", "InvokedViaFunctionUrl": True}
+    assert sorted(of_all, key=str) == sorted([url, function], key=str)
+
+
+def test_gateways_may_call_their_own_function_only(stack: Stack) -> None:
+    for permission in stack.of_type("AWS::Lambda::Permission").values():
+        if permission["Principal"] == "apigateway.amazonaws.com":
+            api = permission["SourceArn"].split(":")[5].partition("/")[0]
+            function = {"HttpApi": "ApiFunction", "RestApiStreams": "StreamFunction"}[api]
+            assert permission["FunctionName"] == function
+            assert permission["Action"] == "lambda:InvokeFunction"
+
+
+def test_the_http_api_takes_the_generic_service(stack: Stack) -> None:
+    (api,) = stack.of_type("AWS::ApiGatewayV2::Api").values()
+    paths = api["Body"]["paths"]
+    assert set(paths) == {"/api/streams", "/api/streams/{proxy+}", "/api/session", "/api/health"}
+    for operations in paths.values():
+        ((method, operation),) = operations.items()
+        assert method == "x-amazon-apigateway-any-method"  # OPTIONS too: CORS is ours
+        integration = operation["x-amazon-apigateway-integration"]
+        assert integration["payloadFormatVersion"] == "2.0"
+        assert "ApiFunction.Arn/invocations" in integration["uri"]
+    assert "x-amazon-apigateway-cors" not in api["Body"]
+
+
+def test_the_rest_api_streams_where_it_is_wanted(template: dict[str, Any]) -> None:
+    assert Stack(template).of_type("AWS::ApiGateway::RestApi") == {}
+    wanted = Stack(template, RestApi="yes")
+    (api,) = wanted.of_type("AWS::ApiGateway::RestApi").values()
+    assert api["EndpointConfiguration"] == {"Types": ["REGIONAL"]}
+    assert set(api["Body"]["paths"]) == {"/", "/{proxy+}"}
+    for operations in api["Body"]["paths"].values():
+        (operation,) = operations.values()
+        integration = operation["x-amazon-apigateway-integration"]
+        assert integration["type"] == "aws_proxy"
+        assert integration["responseTransferMode"] == "STREAM"
+        assert integration["timeoutInMillis"] == 900_000
+        uri = integration["uri"]
+        assert uri.endswith(
+            "2021-11-15/functions/StreamFunction.Arn/response-streaming-invocations"
+        )
+    assert wanted.outputs["RestApiUrl"]["Value"].endswith("/live")
+
+
+def test_the_wrapper_starts_the_streaming_runtime(stack: Stack) -> None:
+    wrapper = stack.environment("StreamFunction")["AWS_LAMBDA_EXEC_WRAPPER"]
+    file = ROOT / "infra" / "lambda" / Path(wrapper).relative_to("/var/task")
+    assert os.access(file, os.X_OK)
+    assert "AWS_LAMBDA_EXEC_WRAPPER" not in stack.environment("ApiFunction")
+
+
+def test_the_handlers_exist(stack: Stack) -> None:
+    found = {}
+    for name, function in stack.of_type("AWS::Lambda::Function").items():
+        module, _, attribute = function["Handler"].rpartition(".")
+        found[name] = type(getattr(importlib.import_module(module), attribute))
+    assert found == {"StreamFunction": App, "ApiFunction": LambdaHandler}
+
+
+def test_the_python_is_the_same_everywhere(stack: Stack) -> None:
+    version = ".".join((ROOT / ".python-version").read_text().strip().split(".")[:2])
+    for function in stack.of_type("AWS::Lambda::Function").values():
+        assert function["Runtime"] == f"python{version}"
+    assert f"version={version} " in (ROOT / "infra" / "lambda" / "bundle").read_text()
+
+
+def test_time_limits_are_the_gateways() -> None:
+    """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html: 30 s."""
+    parameters = sam.source()["Parameters"]
+    assert parameters["ApiTimeout"]["Default"] == parameters["ApiTimeout"]["MaxValue"] == 29
+    assert parameters["StreamTimeout"]["MaxValue"] == 900
+
+
+def test_sizes_are_the_parameters(template: dict[str, Any]) -> None:
+    plain = Stack(template, StreamMemory=512, StreamTimeout=900, ApiMemory=128, ApiTimeout=10)
+    functions = plain.of_type("AWS::Lambda::Function")
+    sizes = {name: (it["MemorySize"], it["Timeout"]) for name, it in functions.items()}
+    assert sizes == {"StreamFunction": (512, 900), "ApiFunction": (128, 10)}
+    assert plain.environment("StreamFunction")["LASTEVENT_MAX_LEG_SECONDS"] == "900"
+    assert all("ReservedConcurrentExecutions" not in it for it in functions.values())
+    limited = Stack(template, StreamConcurrency=500, ApiConcurrency=0)
+    reserved = {
+        name: it["ReservedConcurrentExecutions"]
+        for name, it in limited.of_type("AWS::Lambda::Function").items()
+    }
+    assert reserved == {"StreamFunction": 500, "ApiFunction": 0}
+
+
+def test_logs_end_and_traces_are_made(stack: Stack) -> None:
+    groups = stack.of_type("AWS::Logs::LogGroup")
+    functions = stack.of_type("AWS::Lambda::Function").values()
+    assert {it["LoggingConfig"]["LogGroup"] for it in functions} == groups.keys()
+    assert len(groups) == len(functions)
+    assert all(it["RetentionInDays"] == 14 for it in groups.values())
+    assert all(it["TracingConfig"] == {"Mode": "Active"} for it in functions)
+
+
+def statements(role: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the one statement of each policy of a role, by the policy's name."""
+    found = {}
+    for policy in role["Policies"]:
+        (found[policy["PolicyName"]],) = policy["PolicyDocument"]["Statement"]
+    return found
+
+
+def test_the_functions_may_do_no_more_than_they_must(stack: Stack) -> None:
+    ((name, role),) = stack.of_type("AWS::IAM::Role").items()
+    assert "ManagedPolicyArns" not in role
+    functions = stack.of_type("AWS::Lambda::Function").values()
+    assert {it["Role"] for it in functions} == {f"{name}.Arn"}
+    allowed = statements(role)
+    assert set(allowed) == {"table", "logs", "traces"}
+    table = "arn:aws:dynamodb:eu-west-1:123456789012:table/lastevent"
+    assert allowed["table"]["Resource"] == table
+    assert allowed["logs"]["Resource"] == ["StreamLog.Arn", "ApiLog.Arn"]
+    # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
+    assert allowed["traces"]["Resource"] == "*"
+    assert allowed["traces"]["Action"] == ["xray:PutTelemetryRecords", "xray:PutTraceSegments"]
+    assert not any("*" in action for it in allowed.values() for action in it["Action"])
+
+
+def test_upstash_alone_needs_no_table(template: dict[str, Any]) -> None:
+    plain = Stack(template, Store="upstash", **OWN_SECRET)
+    assert plain.of_type("AWS::DynamoDB::Table") == {}
+    assert "StoreUrl" not in plain.outputs
+    (role,) = plain.of_type("AWS::IAM::Role").values()
+    assert set(statements(role)) == {"logs", "traces"}
+
+
+def operations() -> Iterator[str]:
+    """The operations that the store sends in service; those of table.py make the table."""
+    for path in sorted((LIBRARY / "stores" / "dynamodb").glob("*.py")):
+        if path.name == "table.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                named = node.args and isinstance(node.args[0], ast.Constant)
+                if node.func.attr == "send" and named:
+                    yield str(node.args[0].value)  # type: ignore[attr-defined]
+            # What a transaction does is allowed by the name of each of its parts.
+            if isinstance(node, ast.Dict):
+                for key in node.keys:
+                    if isinstance(key, ast.Constant) and key.value in ("Put", "Update", "Delete"):
+                        yield f"{key.value}Item"
+
+
+def test_the_table_may_be_used_as_the_store_does(template: dict[str, Any]) -> None:
+    (role,) = Stack(template).of_type("AWS::IAM::Role").values()
+    used = {f"dynamodb:{operation}" for operation in operations()}
+    assert "dynamodb:TransactWriteItems" in used
+    used.discard("dynamodb:TransactWriteItems")
+    assert set(statements(role)["table"]["Action"]) == used
+
+
+def test_a_table_that_exists_is_left_alone(template: dict[str, Any]) -> None:
+    kept = Stack(template, CreateTable="no")
+    assert kept.of_type("AWS::DynamoDB::Table") == {}
+    assert set(statements(kept.of_type("AWS::IAM::Role")["Role"])) == {"table", "logs", "traces"}
+    assert kept.environment("ApiFunction") == Stack(template).environment("ApiFunction")
+
+
+def test_a_secret_is_made_where_none_is_named(template: dict[str, Any]) -> None:
+    (made,) = Stack(template).of_type("AWS::SecretsManager::Secret").values()
+    generated = made["GenerateSecretString"]
+    assert generated["GenerateStringKey"] == "LASTEVENT_AUTH_SECRET"
+    assert generated["PasswordLength"] == 48
+    assert json.loads(generated["SecretStringTemplate"]) == {}
+    own = Stack(template, **OWN_SECRET)
+    assert own.of_type("AWS::SecretsManager::Secret") == {}
+    assert own.outputs["SecretArn"]["Value"] == OWN_SECRET["SecretArn"]
+
+
+@pytest.mark.parametrize("parameters", [{"Store": "upstash"}, {"ApiKeys": "yes"}])
+def test_what_a_made_secret_lacks_is_said_before_anything_is_deployed(
+    template: dict[str, Any], parameters: dict[str, str]
+) -> None:
+    (said,) = Stack(template, **parameters).broken_rules
+    assert "SecretArn" in said
+    assert Stack(template, **parameters, **OWN_SECRET).broken_rules == []
+
+
+def test_no_secret_stands_in_the_template(stack: Stack) -> None:
+    """Each is a reference to its own key, and names the version, so that a new one is deployed."""
+    reference = r"\{\{resolve:secretsmanager:.+:SecretString:(\w+)::\}\}"
+    for function in sam.FUNCTIONS:
+        for name, value in stack.environment(function).items():
+            found = re.fullmatch(reference, value)
+            assert (found[1] if found else None) == (name if name in SECRETS else None)
+
+
+def test_a_rotated_secret_is_another_reference(template: dict[str, Any]) -> None:
+    rotated = Stack(template, **(EVERYTHING | {"SecretVersion": "1b2c"}))
+    for name, value in rotated.environment("StreamFunction").items():
+        assert value.endswith("::1b2c}}") == (name in SECRETS)
+
+
+def deployed(stack: Stack, function: str) -> dict[str, str]:
+    """Return a function's variables as it gets them."""
+    given = stack.environment(function)
+    return {name: SECRETS.get(name, value) for name, value in given.items()}
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("store", ["dynamodb", "dynamodb+upstash", "upstash"])
+@pytest.mark.parametrize("function", sam.FUNCTIONS)
+def test_the_settings_are_accepted_on_lambda(
+    template: dict[str, Any],
+    function: str,
+    store: str,
+    policy: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parameters = EVERYTHING | {
+        "Store": store,
+        "Policy": policy,
+        "AllowedOrigins": "https://app.example.com",
+        "Retention": "build:*=24h,50000",
+    }
+    given = deployed(Stack(template, **parameters), function)
+    settings = Settings.from_env({**given, "AWS_LAMBDA_FUNCTION_NAME": function})
+    assert settings.policy == policy
+    assert settings.allowed_origins == ("https://app.example.com",)
+    assert [key.name for key in settings.api_keys] == ["builder"]
+    assert (settings.wakeup_url == "upstash://") == (store == "dynamodb+upstash")
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    opened = open_store(settings.store_url, settings.retention, wakeup_url=settings.wakeup_url)
+    assert opened.name == store
+
+
+def test_every_variable_is_known(template: dict[str, Any]) -> None:
+    known = {
+        variable
+        for item in Settings.__dataclass_fields__.values()
+        for variable in item.metadata.get("variables", ())
+    }
+    known |= SECRETS.keys() | {"AWS_LAMBDA_EXEC_WRAPPER"}
+    for function in sam.FUNCTIONS:
+        assert Stack(template, **EVERYTHING).environment(function).keys() <= known
+
+
+def test_the_policies_are_the_librarys() -> None:
+    assert sam.source()["Parameters"]["Policy"]["AllowedValues"] == list(POLICIES)
+
+
+def test_trouble_raises_an_alarm(stack: Stack) -> None:
+    alarms = stack.of_type("AWS::CloudWatch::Alarm").values()
+    watched = set()
+    for alarm in alarms:
+        (dimension,) = alarm["Dimensions"]
+        assert (alarm["Namespace"], dimension["Name"]) == ("AWS/Lambda", "FunctionName")
+        assert (alarm["Statistic"], alarm["TreatMissingData"]) == ("Sum", "notBreaching")
+        watched.add((dimension["Value"], alarm["MetricName"]))
+    metrics = ("Errors", "Throttles", "Invocations")
+    assert watched == {(function, metric) for function in sam.FUNCTIONS for metric in metrics}
+
+
+def test_alarms_tell_whom_the_parameter_names(template: dict[str, Any]) -> None:
+    topic = EVERYTHING["AlarmTopicArn"]
+    for alarm in Stack(template).of_type("AWS::CloudWatch::Alarm").values():
+        assert "AlarmActions" not in alarm
+    for alarm in Stack(template, AlarmTopicArn=topic).of_type("AWS::CloudWatch::Alarm").values():
+        assert alarm["AlarmActions"] == [topic]
+
+
+def test_reconnections_are_counted_by_the_minute(template: dict[str, Any]) -> None:
+    alarms = Stack(template, ReconnectsAlarm=77).of_type("AWS::CloudWatch::Alarm").values()
+    counted = [it for it in alarms if it["MetricName"] == "Invocations"]
+    assert len(counted) == 2
+    for alarm in counted:
+        assert (alarm["Period"], alarm["Threshold"]) == (60, 77)
+        assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
+
+
+def test_the_documents_list_every_parameter() -> None:
+    document = (ROOT / "docs" / "deploy-aws.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (?:`(.+?)` )?\|", document, re.M)
+    parameters = sam.source()["Parameters"]
+    assert rows == [(name, str(it["Default"])) for name, it in parameters.items()]

@@ -1,0 +1,90 @@
+"""The platforms and the stores that they can share."""
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from infra.local.dynamodb import REGION, RotoServer
+from infra.local.platforms import (
+    LambdaBuffered,
+    LambdaStream,
+    Platform,
+    Uvicorn,
+    Vercel,
+    build_for_vercel,
+    bundle_for_lambda,
+)
+from infra.local.upstash import UpstashServer
+from lastevent.serve.auth import mint
+from tests.platforms.built import shared
+
+SECRET = "a secret of the tests, and of nothing else"
+TABLE = f"dynamodb://platforms?region={REGION}"
+
+Start = Callable[..., object]
+
+
+@pytest.fixture(scope="session")
+def on_vercel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What Vercel would deploy, with boto3."""
+    return shared(tmp_path_factory, "vercel-with-boto3", build_for_vercel)
+
+
+@pytest.fixture(scope="session")
+def on_lambda(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of all functions on Lambda."""
+    return shared(tmp_path_factory, "lambda-bundle", bundle_for_lambda)
+
+
+@pytest.fixture
+def make(request: pytest.FixtureRequest) -> Callable[[str, dict[str, str], Path], Platform]:
+    """Return a function that makes a platform by its name, not yet started."""
+
+    def made(name: str, environment: dict[str, str], directory: Path) -> Platform:
+        if name == "uvicorn":
+            return Uvicorn(environment, directory)
+        if name == "vercel":
+            return Vercel(environment, directory, request.getfixturevalue("on_vercel"))
+        kind = {"lambda-stream": LambdaStream, "lambda-buffered": LambdaBuffered}[name]
+        return kind(environment, directory, request.getfixturevalue("on_lambda"))
+
+    return made
+
+
+@pytest.fixture
+async def stores(tmp_path: Path) -> AsyncIterator[Callable[[str], object]]:
+    """Return a coroutine function that starts a store; what it returns tells a server of it."""
+    async with AsyncExitStack() as stack:
+
+        async def start(name: str) -> dict[str, str]:
+            found: dict[str, str] = {}
+            if name == "sqlite":
+                found["LASTEVENT_STORE_URL"] = f"sqlite:///{tmp_path}/platforms.db"
+            if "upstash" in name:
+                upstash = UpstashServer(tmp_path / "upstash", faults=True)
+                await stack.enter_async_context(upstash)
+                found |= upstash.environment
+            if "dynamodb" in name:
+                roto = await stack.enter_async_context(RotoServer(tmp_path))
+                found |= {**roto.environment, "LASTEVENT_STORE_URL": TABLE}
+            if name == "dynamodb+upstash":
+                found["LASTEVENT_WAKEUP_URL"] = "upstash://"
+            return found
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def token() -> str:
+    """A token of somebody who may do everything."""
+    return mint(SECRET, {"sub": "tester", "read": ["*"], "append": ["*"]}, 3600)
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(("LASTEVENT_", "UPSTASH_", "KV_", "AWS_")):
+            monkeypatch.delenv(name)
