@@ -12,11 +12,11 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, Route
 
-from infra.local.platforms import LambdaBuffered, bundle_for_lambda
+from infra.local.platforms import LambdaBuffered
 from infra.local.upstash import UpstashServer
 from lastevent.client import Publisher
 from lastevent.serve.auth import mint
-from tests.platforms.built import shared
+from tests.infra import sam
 from tests.project.tree import ROOT
 
 pytestmark = [
@@ -63,10 +63,10 @@ async def function(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[LambdaBuffered]:
     """The generic service behind an HTTP API."""
-    built = await asyncio.to_thread(shared, tmp_path_factory, "lambda-bundle", bundle_for_lambda)
+    built = await asyncio.to_thread(sam.built, tmp_path_factory)
     async with UpstashServer(tmp_path / "upstash") as upstash:
         environment = {**upstash.environment, "LASTEVENT_AUTH_SECRET": SECRET}
-        async with LambdaBuffered(environment, tmp_path, built) as function:
+        async with LambdaBuffered(environment, tmp_path, built / "ApiFunction") as function:
             yield function
 
 

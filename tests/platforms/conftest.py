@@ -15,10 +15,10 @@ from infra.local.platforms import (
     Uvicorn,
     Vercel,
     build_for_vercel,
-    bundle_for_lambda,
 )
 from infra.local.upstash import UpstashServer
 from lastevent.serve.auth import mint
+from tests.infra import sam
 from tests.platforms.built import shared
 
 SECRET = "a secret of the tests, and of nothing else"
@@ -35,8 +35,8 @@ def on_vercel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def on_lambda(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundle of all functions on Lambda."""
-    return shared(tmp_path_factory, "lambda-bundle", bundle_for_lambda)
+    """What `sam build` makes for Lambda, a directory a function."""
+    return sam.built(tmp_path_factory)
 
 
 @pytest.fixture
@@ -48,8 +48,10 @@ def make(request: pytest.FixtureRequest) -> Callable[[str, dict[str, str], Path]
             return Uvicorn(environment, directory)
         if name == "vercel":
             return Vercel(environment, directory, request.getfixturevalue("on_vercel"))
-        kind = {"lambda-stream": LambdaStream, "lambda-buffered": LambdaBuffered}[name]
-        return kind(environment, directory, request.getfixturevalue("on_lambda"))
+        built = request.getfixturevalue("on_lambda")
+        if name == "lambda-stream":
+            return LambdaStream(environment, directory, built / "StreamFunction")
+        return LambdaBuffered(environment, directory, built / "ApiFunction")
 
     return made
 

@@ -169,7 +169,8 @@ class LambdaFunction(Startable):
 
         async def kill() -> None:
             for one in self._environments:
-                if one.ended is None and number in (None, one.number):
+                # One without a process is only about to be started, and lives on.
+                if one.ended is None and one.pid and number in (None, one.number):
                     one.kill("killed")
                     await one.gone()
 
