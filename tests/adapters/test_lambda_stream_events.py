@@ -34,6 +34,7 @@ from tests.adapters.streaming import (
         [1, 2],
         "requestContext, version",
         None,
+        b"[" * 100_000,
         b"",
         b"\xff\xfe not json",
     ],

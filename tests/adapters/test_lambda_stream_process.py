@@ -26,6 +26,9 @@ LAMBDA = {
     "_HANDLER": "functions.app.app",
 }
 
+AWAY = {"LASTEVENT_AUTH_SECRET": SECRET, "LASTEVENT_STORE_URL": "upstash://:x@127.0.0.1:1"}
+"""Settings of a function whose store is away, for what has nothing to do with stores."""
+
 
 class Process:
     """The runtime as a process of its own, with nothing of this one's environment."""
@@ -99,8 +102,7 @@ async def states(post: Post, until: str) -> list[str]:
 async def test_what_cannot_start_says_why(
     environ: dict[str, str], kind: str, sentence: str, tmp_path: Path
 ) -> None:
-    settings = {"LASTEVENT_AUTH_SECRET": SECRET, "LASTEVENT_STORE_URL": "upstash://:x@127.0.0.1:1"}
-    async with started(tmp_path / "log", **settings | environ) as process:
+    async with started(tmp_path / "log", **AWAY | environ) as process:
         post = await process.api.answered()
         assert await process.ended() == 1
         assert post.path == f"{PREFIX}/init/error"
@@ -118,12 +120,7 @@ async def test_what_cannot_start_says_why(
 
 async def test_a_defect_of_the_function_is_told_by_its_place(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("def fail():\n    raise ValueError(4 * 'x')\nfail()\n")
-    environ = {
-        "_HANDLER": "broken.app",
-        "PYTHONPATH": str(tmp_path),
-        "LASTEVENT_AUTH_SECRET": SECRET,
-        "LASTEVENT_STORE_URL": "upstash://:x@127.0.0.1:1",
-    }
+    environ = AWAY | {"_HANDLER": "broken.app", "PYTHONPATH": str(tmp_path)}
     async with started(tmp_path / "log", **environ) as process:
         post = await process.api.answered()
         assert await process.ended() == 1
@@ -141,8 +138,7 @@ async def test_without_a_runtime_api_it_says_what_it_is(tmp_path: Path) -> None:
 
 async def test_lost_without_its_runtime_api_it_ends(tmp_path: Path) -> None:
     """So that Lambda makes another environment."""
-    settings = {"LASTEVENT_AUTH_SECRET": SECRET, "LASTEVENT_STORE_URL": "upstash://:x@127.0.0.1:1"}
-    async with started(tmp_path / "log", **settings) as process:
+    async with started(tmp_path / "log", **AWAY) as process:
         await process.api.asked()
         await process.api.close()
         assert await process.ended() == 1
@@ -185,14 +181,36 @@ async def test_it_serves_legs_and_gives_planned_ends_before_it_goes(
         assert process.said == ""
 
 
-async def test_told_to_go_while_it_waits_for_work_it_goes(
-    upstash: dict[str, str], tmp_path: Path
+LOUD = """
+from lastevent.serve.app import App
+
+class Loud(App):
+    async def __call__(self, scope, receive, send):
+        async def heard():
+            message = await receive()
+            print(message["type"], flush=True)
+            return message
+        await super().__call__(scope, heard, send)
+
+app = Loud(lambda *_: None)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_told_to_go_while_it_waits_for_work_it_shuts_the_application_down(
+    number: signal.Signals, tmp_path: Path
 ) -> None:
-    async with started(tmp_path / "log", **upstash) as process:
+    (tmp_path / "loud.py").write_text(LOUD)
+    environ = AWAY | {"_HANDLER": "loud.app", "PYTHONPATH": str(tmp_path)}
+    async with started(tmp_path / "log", **environ) as process:
         await process.api.asked()
-        process.process.send_signal(signal.SIGTERM)
+        process.process.send_signal(number)
         assert await process.ended() == 0
-        assert process.said == ""
+        said = process.said.splitlines()
+    assert [line for line in said if "lifespan" in line] == [
+        "lifespan.startup",
+        "lifespan.shutdown",
+    ]
 
 
 @pytest.mark.parametrize("argument", ["", "/nonexistent/python3.12"])

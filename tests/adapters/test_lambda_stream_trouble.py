@@ -129,6 +129,28 @@ async def test_an_application_that_raises_what_send_raised_has_not_failed(
     assert "the Runtime API answered 413" in caplog.text
 
 
+async def test_a_connection_that_breaks_under_a_send_is_nobodys_failure(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(start())
+        while scope["path"] == "/first":
+            await send(body(b"x" * 1000, True))
+        await send(body(b"second"))
+
+    async with served(app) as api:
+        api.closes_after, api.says_so = 1, False
+        id = api.give(url_request("/first"))
+        async with asyncio.timeout(WAIT_SECONDS):
+            while api.connections < 2:
+                await asyncio.sleep(0.005)
+        api.closes_after = None
+        api.give(url_request("/second"))
+        assert (await api.answered()).payload == b"second"
+    assert f"{id}: the answer did not arrive" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
 @pytest.mark.parametrize(
     ("status", "sentence"),
     [(410, "no longer waits"), (400, "answered 400"), (500, "answered 500")],
@@ -163,6 +185,7 @@ async def test_an_answer_that_nobody_takes_does_not_hold_the_slot_for_ever(
             await api.answered()
         await api.asked()
     assert caplog.text.count("the answer did not arrive") == 2
+    assert "gives no work" not in caplog.text, "what nobody answered is not in the way of the next"
 
 
 async def test_an_event_over_every_limit_is_not_kept(

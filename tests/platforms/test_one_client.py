@@ -20,8 +20,8 @@ WAIT_SECONDS = 90.0
 SHARED = ("upstash", "dynamodb")
 PLACES = [
     ("uvicorn", "sqlite"),
-    *[("uvicorn", store) for store in SHARED],
-    *[("vercel", store) for store in SHARED],
+    *[("uvicorn", store) for store in (*SHARED, "dynamodb+upstash")],
+    *[("vercel", store) for store in (*SHARED, "dynamodb+upstash")],
     *[("lambda-stream", store) for store in (*SHARED, "dynamodb+upstash")],
     *[("lambda-buffered", store) for store in (*SHARED, "dynamodb+upstash")],
 ]
