@@ -3,8 +3,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-fast check bench bench-quick lock node prerequisites clean \
-        vendor screenshots
+.PHONY: help setup run test test-fast check bench bench-quick bench-platforms lock node \
+        prerequisites clean vendor screenshots
 
 # AS is also make's own name for the assembler, which counts as unset here.
 ifeq ($(origin AS),default)
@@ -26,7 +26,7 @@ SAM_INSTALLED := $(SAM)/.installed
 CODE = $(wildcard lib functions tests infra benchmarks examples)
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED)  ## the environment in .venv, with .venv/bin/lastevent ready
 
@@ -65,6 +65,9 @@ bench: setup  ## all benchmarks, each beside its control (about 18 minutes)
 
 bench-quick: setup  ## the embedded stores only, in under a minute
 	@$(BIN)/python benchmarks/run.py --quick
+
+bench-platforms: setup $(MODULES)  ## cold starts, then the platforms' emulators (4 minutes)
+	@$(BIN)/python benchmarks/cold_start.py && $(BIN)/python benchmarks/platforms.py
 
 lock: setup  ## the requirements files from pyproject.toml (UPGRADE=1: newest versions)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python infra/lock.py $(if $(UPGRADE),--upgrade)

@@ -35,7 +35,8 @@ class Counts:
 
     ``idle``: a minute of a process in which viewers wait, ``stream``: of each further stream there.
     ``append``: an event appended alone, ``delivery``: one that comes to a process alone.
-    ``arrival``: a response whose process does not follow its stream yet. ``poll``: a plain poll.
+    ``arrival``: a response whose process does not follow its stream yet. ``look``: one that is not
+    held, because its stream is quiet. ``poll``: a plain poll.
     """
 
     idle: Usage
@@ -43,6 +44,7 @@ class Counts:
     append: Usage
     delivery: Usage
     arrival: Usage
+    look: Usage
     poll: Usage
     cpu: Cpu
 
@@ -58,6 +60,7 @@ class Counts:
             _usage(figures, "append"),
             _usage(figures, "sparse_1").positive,
             _usage(figures, "arrival").positive,
+            _usage(figures, "look"),
             _usage(figures, "poll"),
             Cpu(
                 (alone - viewer) / 1e3,
@@ -77,6 +80,17 @@ def write(about: Mapping[str, str], figures: Mapping[str, Figures], path: Path =
     }
     document = {"machine": dict(about), "medians": rounded}
     path.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def update(figures: Mapping[str, Figures], path: Path = COUNTS) -> None:
+    """Write medians of some cases over those that are there, whose machine stays named."""
+    document = json.loads(path.read_text())
+    medians = document["medians"]
+    write(
+        document["machine"],
+        {name: {**medians.get(name, {}), **figures.get(name, {})} for name in medians | figures},
+        path,
+    )
 
 
 def read(path: Path = COUNTS) -> dict[str, dict[str, float]]:

@@ -4,19 +4,26 @@ They count what is asked of the store, and take no times, so that they do not di
 """
 
 import asyncio
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 from benchmarks.cases import Case, Measured, Run, Scale
 from benchmarks.marks import Verdict
 from benchmarks.rig import PATH, STREAM, Rig, fresh, heard
 from benchmarks.subjects import STORES, Subject
 from benchmarks.usage import Usage
+from lastevent.core.policy import METERED
 
 HISTORY = 20
 SPARSE = 0.1
 """Events a second that are so far apart that each finds everything at rest."""
 
 RETURNS = 50
+
+BILLED = "benchmarks.metered:billed"
+LOOKING = "cost"
+"""The policy by which looks are measured: it gives up holding the soonest."""
 
 
 def _held(subscribers: int, streams: int = 1) -> Run:
@@ -79,7 +86,7 @@ async def opening(subject: Subject, scale: Scale) -> Measured:
             arrival = await _settled(rig, before, scale)
             later, _ = await _opened(rig)
             back, response_cpu = await _opened(rig, after=published["last_id"])
-            polled, poll_cpu = await _polled(rig, published["last_id"])
+            polled, poll_cpu = await _asked(rig, rig.poll(published["last_id"], RETURNS))
             got = await heard(audience, published["order"])
     figures = {
         **(first - idle).figures("first"),
@@ -107,15 +114,27 @@ async def _opened(rig: Rig, after: str = "") -> tuple[Usage, float]:
     return (await rig.usage() - before) / RETURNS, used / RETURNS
 
 
-async def _polled(rig: Rig, after: str) -> tuple[Usage, float]:
-    """Return what a poll costs that finds nothing, and the seconds of CPU."""
+async def _asked(rig: Rig, asking: Awaitable[None]) -> tuple[Usage, float]:
+    """Return what each of RETURNS requests costs, and its seconds of CPU."""
     before, cpu = await rig.usage(), rig.server.cpu_seconds()
-    await rig.poll(after, RETURNS)
+    await asking
     used = rig.server.cpu_seconds() - cpu
     return (await rig.usage() - before) / RETURNS, used / RETURNS
 
 
+async def looking(subject: Subject, scale: Scale) -> Measured:
+    """What a look at a quiet stream costs: a leg that ends as soon as it has caught up."""
+    quiet = METERED[LOOKING].hold_seconds
+    assert quiet is not None
+    async with fresh(replace(subject, app=BILLED, settings={"LASTEVENT_POLICY": LOOKING})) as rig:
+        published = await rig.publish_straight(events=HISTORY)
+        await asyncio.sleep(quiet + 1.0)
+        looked, cpu = await _asked(rig, rig.look(published["last_id"], RETURNS))
+    return Measured({**looked.figures("look"), "look_cpu": cpu * 1e3})
+
+
 CASES = (
+    Case("looking", looking, STORES),  # which waits the longest
     Case("held, 1", _held(1), STORES),
     Case("held, 100", _held(100), STORES),
     Case("held, 100 on 100", _held(100, 100), STORES),

@@ -1,7 +1,7 @@
 """What a case stands on: a subject's server on a fresh store, and the processes that load it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from benchmarks.processes import Server, Worker, serving
 from benchmarks.subjects import Subject
 from benchmarks.usage import Usage
 from infra.local.child import ServerFailed
+from lastevent.core.wire import CONTENT_TYPE
 
 STREAM = "bench"
 PATH = f"/api/streams/{STREAM}"
@@ -115,15 +116,27 @@ class Rig:
 
     async def poll(self, after: str, times: int) -> None:
         """Ask for the events after a cursor, one request after the other."""
-        headers = {"Accept": "application/json", **self._subject.read_headers}
+        await self._ask({"Accept": "application/json"}, {"after": after}, times)
+
+    async def look(self, after: str, times: int) -> None:
+        """Come back with a cursor, one leg after the other; each must end by plan, and soon."""
+        headers = {"Accept": CONTENT_TYPE, "Last-Event-ID": after}
+        for answer in await self._ask(headers, {}, times):
+            if '"rotate"' not in answer.text:
+                raise RuntimeError(f"a leg ended otherwise than by plan: {answer.text[-300:]!r}")
+
+    async def _ask(
+        self, headers: Mapping[str, str], params: Mapping[str, str], times: int
+    ) -> list[httpx.Response]:
+        """Return what that many requests are answered, one after the other."""
+        asking = {**headers, **self._subject.read_headers}
         async with self._client() as client:
-            for _ in range(times):
-                answer = await client.get(PATH, params={"after": after}, headers=headers)
-                answer.raise_for_status()
+            answers = [await client.get(PATH, params=params, headers=asking) for _ in range(times)]
+        return [answer.raise_for_status() for answer in answers]
 
     async def usage(self) -> Usage:
         """Return what the server has asked of its store; nothing where that is not counted."""
-        if self._subject.app != f"{metered.__name__}:app":
+        if not self._subject.app.startswith(f"{metered.__name__}:"):
             return Usage()
         async with self._client() as client:
             answer = await client.get(metered.PATH)

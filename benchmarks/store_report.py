@@ -21,6 +21,7 @@ SPEED = (
     Row("idle_100_cpu", "an idle minute, each of 100 subscribers: server CPU", "ms"),
     Row("idle_100_on_100_cpu", "the same on 100 streams: server CPU", "ms"),
     Row("response_cpu", "a response that returns: server CPU", "ms"),
+    Row("look_cpu", "a look: server CPU", "ms"),
     Row("poll_cpu", "a plain poll: server CPU", "ms"),
 )
 
@@ -40,6 +41,7 @@ COUNTED = {
     "arrival": "a response with a cursor to a stream not followed yet",
     "return": "one with a cursor to a stream that is followed",
     "later": "one from the start of a stream that is followed",
+    "look": "a look at a quiet stream",
     "poll": "a plain poll, instead",
     "replay": "a replay of 10,000 events",
 }

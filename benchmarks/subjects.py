@@ -24,6 +24,8 @@ class Subject:
     ground: Opener | None = None
     read_headers: Mapping[str, str] = field(default_factory=dict)
     publish_headers: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What it is told besides."""
 
     def environ(self, ground: Ground | None) -> dict[str, str]:
         """Return its settings: legs that outlive the run, everything else as it comes."""
@@ -37,6 +39,7 @@ class Subject:
             "LASTEVENT_API_KEYS": f"bench:{_KEY}=*",
             "LASTEVENT_MAX_LEG_SECONDS": "3600",
             "LASTEVENT_MAX_LEG_BYTES": "1000000000",
+            **self.settings,
         }
         return {name: value for name, value in environ.items() if value}
 

@@ -1,6 +1,7 @@
 """Cold starts: what is measured starts, and with the bytecode that is said to be there."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -34,15 +35,24 @@ def test_sources_have_no_bytecode_and_get_none(bench: Bench) -> None:
     assert not (bench.plain / inside).exists()
 
 
+def test_bytecode_is_looked_for_where_it_is_said_to_be(bench: Bench, tmp_path: Path) -> None:
+    empty = replace(bench, plain=tmp_path)
+    empty.start(CONTROL, compiled=False)
+    empty.start(CONTROL, compiled=True, writes=True)
+    assert not list(tmp_path.iterdir())
+    empty.start(CONTROL, compiled=False, writes=True)
+    assert list(tmp_path.rglob("routing.*.pyc"))
+
+
 def test_what_does_not_start_is_said(bench: Bench) -> None:
-    with pytest.raises(RuntimeError, match="No module named 'functions):
+    with pytest.raises(RuntimeError, match=r"No module named 'functions\.nobody'"):
         bench.start(Subject("nobody", "asgi", "functions.nobody:app"), compiled=True)
 
 
 def test_a_refusal_is_no_first_byte(bench: Bench) -> None:
-    # On a platform, by its variable, a store that is a file is refused.
-    refused = replace(bench, stores={"sqlite": {**bench.stores["sqlite"], "VERCEL": "1"}})
-    with pytest.raises(RuntimeError, match="app did not start: the answer is 500"):
+    other = {"LASTEVENT_AUTH_SECRET": "another secret, of thirty-six characters"}
+    refused = replace(bench, stores={"sqlite": {**bench.stores["sqlite"], **other}})
+    with pytest.raises(RuntimeError, match="app did not start: the answer is 401"):
         refused.start(APP, compiled=True)
 
 

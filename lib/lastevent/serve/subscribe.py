@@ -129,6 +129,7 @@ async def serve_leg(
     streams = subscription.streams
     invocation = invocation_of(scope)
     policy = _policy(service, invocation)
+    held = policy.hold_seconds is None  # and needs the tail; else only if something has flowed
     identity = await service.auth.identify(request)
     for stream in streams:
         identity.must_read(stream)
@@ -144,11 +145,9 @@ async def serve_leg(
     trimmed = False
     try:
         for stream in streams:
-            feed, lost = await _feed(service, stream, cursors.get(stream), start)
+            feed, lost = await _feed(service, stream, cursors.get(stream), start, held)
             feeds.append(feed)
             trimmed = trimmed or lost
-            if policy.hold_seconds is None:
-                feed.tail.follow()
     except BaseException as error:
         _release(service, feeds)
         if not isinstance(error, Transient):
@@ -186,7 +185,7 @@ async def serve_leg(
 
 
 async def _feed(
-    service: Service, stream: str, cursor: Cursor | None, start: Start
+    service: Service, stream: str, cursor: Cursor | None, start: Start, held: bool
 ) -> tuple[Feed, bool]:
     lost, extent = False, None
     if cursor is None and not start.now:
@@ -194,6 +193,8 @@ async def _feed(
         extent = await service.store.log.describe(stream)
         cursor, lost = start.position(extent)
     tail = service.tails.use(stream, extent)
+    if held:
+        tail.follow()
     try:
         await tail.ready()
     except BaseException:

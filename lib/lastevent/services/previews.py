@@ -98,7 +98,8 @@ class Previews:
             )
         if self._closing:
             raise Transient("this server is shutting down")
-        if len(self._running) >= self._max_running:
+        # One whose command has ended has only its lease left to give back.
+        if sum(it.command.exit is None for it in self._running.values()) >= self._max_running:
             raise Conflict(
                 f"{self._max_running} previews run on this server: stop one of them first"
             )
