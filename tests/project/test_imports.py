@@ -62,14 +62,14 @@ def test_the_subscribe_path_loads_nothing_heavy() -> None:
     ("url", "wanted"),
     [
         ("sqlite:///x.db", "sqlite3"),
-        ("upstash://:token@127.0.0.1:1", "httpcore"),
+        ("upstash://:token@127.0.0.1:1", "h11"),
         ("redis://127.0.0.1:1", "redis"),
         ("dynamodb://table", "lastevent.stores.dynamodb.log"),
     ],
 )
 def test_a_store_loads_its_own_client_only(url: str, wanted: str) -> None:
     loaded = loaded_by("functions.app", "functions.streams", url)
-    clients = {"sqlite3", "httpcore", "redis", *HEAVY}
+    clients = {"sqlite3", "h11", "redis", *HEAVY}
     assert wanted in loaded
     assert loaded & clients == {wanted} & clients
 

@@ -63,6 +63,8 @@ async def test_a_planned_end_brings_the_reader_back_without_loss(serve: Serve) -
     while "end" not in states:
         headers = {"Last_Event_ID": cursor} if cursor else {}
         async with server.leg("s", **headers) as leg:
+            if leg.answer.status_code == 204:  # a planned end came just before the stream's own
+                states.append("end")
             while (message := await leg.next()) is not None:
                 cursor = leg.decoder.last_event_id
                 if message.type == "note":

@@ -274,6 +274,7 @@ async def test_a_database_that_is_busy(reply: bytes) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+@pytest.mark.filterwarnings("ignore:loop is closed:ResourceWarning")
 def test_another_event_loop(upstash: UpstashServer, prefix: str) -> None:
     """A warm function may run each call in a loop of its own."""
     store = open_store(upstash_url(upstash, prefix))

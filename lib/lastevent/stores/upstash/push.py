@@ -20,11 +20,9 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from urllib.parse import quote
 
-import httpcore
-
 from lastevent.core.errors import StoreUnavailable, Transient
 from lastevent.stores.channel import Listener, channel_name, parse_message
-from lastevent.stores.upstash.http import FAILURES, Connections
+from lastevent.stores.upstash.http import Connections, HttpFailure, Response
 
 CONFIRM_SECONDS = 2.0
 """Until all channels are confirmed, from the response's first byte."""
@@ -230,7 +228,7 @@ class _Connection:
                     self._check(response)
                     self._owner.asked(len(self.channels))
                     limit.reschedule(asyncio.get_running_loop().time() + CONFIRM_SECONDS)
-                    async for line in _lines(response.aiter_stream()):
+                    async for line in _lines(response.pieces()):
                         self._take(line)
                         if not self._unconfirmed and not self.stands.is_set():
                             limit.reschedule(None)
@@ -240,11 +238,11 @@ class _Connection:
             if 1 == len(self.channels) - len(self._unconfirmed) < len(self.channels):
                 raise self._owner.not_several() from error
             raise Transient("the store takes too long to subscribe") from error
-        except FAILURES as error:
+        except HttpFailure as error:
             raise Transient("the connection to the store's messages was lost") from error
         raise Transient("the store has ended the subscription")
 
-    def _check(self, response: httpcore.Response) -> None:
+    def _check(self, response: Response) -> None:
         status = response.status
         if status == 200:
             return

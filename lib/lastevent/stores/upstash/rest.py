@@ -1,7 +1,7 @@
 """Upstash's REST API: https://upstash.com/docs/redis/features/restapi
 
-Spoken with httpcore directly (http). The SDK, upstash-redis, has no time limits, sends a call again
-that it knows nothing of, does not look at the HTTP status, and breaks in a second event loop.
+Spoken over connections of our own (http). The SDK, upstash-redis, has no time limits, sends a call
+again that it knows nothing of, does not look at the HTTP status, and breaks in a second event loop.
 
 What is sent and answered is text: the API's base64 form, meant for binary values, would cost a
 quarter more bytes.
@@ -14,11 +14,15 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import NoReturn
 
-import httpcore
-
 from lastevent.core.errors import InvalidRequest, StoreUnavailable, TooLarge, Transient
 from lastevent.stores.upstash.commands import Reply, Word, refusal
-from lastevent.stores.upstash.http import FAILURES, Connections, Http, header
+from lastevent.stores.upstash.http import (
+    Connections,
+    Http,
+    HttpFailure,
+    HttpTimeout,
+    Response,
+)
 
 MAX_REQUEST_BYTES = 10 * 1000 * 1000
 """https://upstash.com/docs/redis/troubleshooting/max_request_size_exceeded"""
@@ -131,11 +135,11 @@ class Rest:
             async with connections.post(
                 "/", headers, body, connect=patience.connect, answer=patience.answer
             ) as answer:
-                self._sync_token = header(answer, SYNC_TOKEN) or self._sync_token
+                self._sync_token = answer.header(SYNC_TOKEN) or self._sync_token
                 text = await _content(answer)
-        except httpcore.TimeoutException as error:
+        except HttpTimeout as error:
             raise _Trouble(StoreUnavailable("the Upstash database does not answer")) from error
-        except FAILURES as error:
+        except HttpFailure as error:
             raise _Trouble(StoreUnavailable("the Upstash database cannot be reached")) from error
         if answer.status not in (200, 400):
             _refuse(answer)
@@ -154,9 +158,9 @@ def _encoded(words: tuple[Word, ...]) -> bytes:
     return body
 
 
-async def _content(answer: httpcore.Response) -> bytes:
+async def _content(answer: Response) -> bytes:
     parts, size = [], 0
-    async for part in answer.aiter_stream():
+    async for part in answer.pieces():
         size += len(part)
         if size > MAX_ANSWER_BYTES:
             raise StoreUnavailable("the Upstash database answers more than it may")
@@ -164,7 +168,7 @@ async def _content(answer: httpcore.Response) -> bytes:
     return b"".join(parts)
 
 
-def _refuse(answer: httpcore.Response) -> NoReturn:
+def _refuse(answer: Response) -> NoReturn:
     """Raise the error for an HTTP status that brings no reply."""
     status = answer.status
     if status in (401, 403):
@@ -182,9 +186,9 @@ def _refuse(answer: httpcore.Response) -> NoReturn:
     raise StoreUnavailable(f"no Upstash database answers at this address (HTTP {status})")
 
 
-def _retry_after(answer: httpcore.Response) -> float:
+def _retry_after(answer: Response) -> float:
     """Return the seconds of Retry-After. Its other form, a date, is not worth a clock here."""
-    text = header(answer, "retry-after") or ""
+    text = answer.header("retry-after") or ""
     try:
         return max(0.0, float(text)) if len(text) < 10 else 0.0
     except ValueError:
