@@ -6,16 +6,15 @@ The control is bare.py in the place of ours: the built artefacts are linked, onl
 
 import compileall
 import shutil
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.local.child import HOST, Child, answers, free_port
 from infra.local.platforms import (
     LambdaBuffered,
     LambdaStream,
     Platform,
+    Server,
     Uvicorn,
     Vercel,
     build_for_vercel,
@@ -75,31 +74,12 @@ class Place:
     starts: bool = False
 
 
-class BareServer(Platform):
+class BareServer(Server):
     """The control under uvicorn."""
 
     def __init__(self, directory: Path) -> None:
-        self.port = free_port()
-        self.url = f"http://{HOST}:{self.port}"
-        self.log = directory / "bare.log"
-        self._child: Child | None = None
-
-    def start(self) -> None:
-        """Start it; return when it serves."""
-        command = [sys.executable, "-m", "uvicorn", "benchmarks.bare:app"]
-        command += ["--host", HOST, "--port", str(self.port), "--no-access-log"]
-        self._child = Child(command, self.log, lambda: answers(self.port), WRITES)
-
-    def stop(self) -> None:
-        """End it."""
-        if self._child:
-            self._child.stop()
-
-    def kill(self) -> None:
-        """Kill it, and start it again."""
-        if self._child:
-            self._child.kill()
-            self.start()
+        arguments = ["-m", "uvicorn", "benchmarks.bare:app", "--no-access-log"]
+        super().__init__(arguments, WRITES, directory / "bare.log")
 
 
 PLACES = (

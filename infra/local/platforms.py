@@ -42,21 +42,23 @@ class Platform(Startable):
         """End the processes that serve, as a crash would. Later requests are served again."""
 
 
-class Uvicorn(Platform):
-    """`lastevent serve`, with ``environment`` beside the user's own."""
+class Server(Platform):
+    """A server of one process: ``arguments`` are the interpreter's, to which --host and --port are
+    added; ``environment`` stands beside the user's own."""
 
-    def __init__(self, environment: Mapping[str, str], directory: Path, port: int = 0) -> None:
+    def __init__(
+        self, arguments: Sequence[str], environment: Mapping[str, str], log: Path, port: int = 0
+    ) -> None:
         self.port = port or free_port()
         self.url = f"http://{HOST}:{self.port}"
-        self.log = directory / "uvicorn.log"
+        self.log = log
+        self._command = [sys.executable, *arguments, "--host", HOST, "--port", str(self.port)]
         self._environment = environment
         self._child: Child | None = None
 
     def start(self) -> None:
         """Start it; return when it serves."""
-        command = [sys.executable, "-m", "lastevent.cli", "serve"]
-        command += ["--host", HOST, "--port", str(self.port)]
-        self._child = Child(command, self.log, lambda: answers(self.port), self._environment)
+        self._child = Child(self._command, self.log, lambda: answers(self.port), self._environment)
 
     def stop(self) -> None:
         """End it."""
@@ -68,6 +70,14 @@ class Uvicorn(Platform):
         if self._child:
             self._child.kill()
             self.start()
+
+
+class Uvicorn(Server):
+    """`lastevent serve`."""
+
+    def __init__(self, environment: Mapping[str, str], directory: Path, port: int = 0) -> None:
+        arguments = ["-m", "lastevent.cli", "serve"]
+        super().__init__(arguments, environment, directory / "uvicorn.log", port)
 
 
 class Vercel(Platform):

@@ -21,9 +21,9 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
 from infra.local.child import HOST, ServerFailed, free_port
+from infra.local.connection import ClosableProtocol
 from infra.local.proxy import Proxy
 from infra.local.upstash.api import Api, Tokens
-from infra.local.upstash.connection import ClosableProtocol
 from infra.local.upstash.control import PREFIX, Control
 from infra.local.upstash.database import Database, Node
 from infra.local.upstash.faults import Faults

@@ -9,9 +9,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from infra.local.connection import close_connection, disconnected
 from infra.local.upstash import replies, request
 from infra.local.upstash.catalogue import name_of
-from infra.local.upstash.connection import close_connection, disconnected
 from infra.local.upstash.database import Database
 from infra.local.upstash.faults import Faults, Rule, When
 from infra.local.upstash.refusal import MAX_REQUEST_BYTES, Refused, no_permission, unauthorized

@@ -6,7 +6,7 @@ from typing import Literal
 
 from starlette.types import Receive
 
-from infra.local.upstash.connection import disconnected
+from infra.local.connection import disconnected
 from infra.local.upstash.database import Database
 from infra.local.upstash.refusal import Refused
 from infra.local.upstash.resp import Connection, Reply

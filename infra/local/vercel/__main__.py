@@ -21,7 +21,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
 from infra.local.child import HOST, ServerFailed, free_port
-from infra.local.upstash.connection import ClosableProtocol
+from infra.local.connection import ClosableProtocol
 from infra.local.vercel.control import PREFIX, Control
 from infra.local.vercel.edge import Edge
 from infra.local.vercel.output import load

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
-from infra.local.upstash.connection import close_connection, disconnected
+from infra.local.connection import close_connection, disconnected
 from infra.local.vercel.exchange import Broken, Exchange, Headers
 from infra.local.vercel.instance import InstanceFailed
 from infra.local.vercel.pool import REGION, Pool, Throttled
