@@ -62,6 +62,7 @@ class Recorded:
         expect: Cursor | None = None,
         fence: int | None = None,
         close: bool = False,
+        bookmark: str | None = None,
     ) -> Appended:
         self.streams.add(stream)
         if self._forgets_keys:

@@ -28,6 +28,7 @@ class Life:
     events: list[tuple[float, str, str]] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
     closed: bool = False
+    bookmark: str | None = None
     keys: dict[str, tuple[list[NewEvent], bool, tuple[str, ...]]] = field(default_factory=dict)
 
     def floor(self, stream: str, now: float) -> int:
@@ -75,6 +76,7 @@ class Model(RuleBasedStateMachine):
         close=st.sampled_from([False] * 9 + [True]),
         key=st.sampled_from([None, None, "k", "l"]),
         expected=st.sampled_from([None, None, "end", "elsewhere"]),
+        bookmark=st.none() | st.text(max_size=3),
     )
     def append(
         self,
@@ -83,6 +85,7 @@ class Model(RuleBasedStateMachine):
         close: bool,
         key: str | None,
         expected: str | None,
+        bookmark: str | None,
     ) -> None:
         life = self.lives.get(stream) or Life()
         expect = None
@@ -90,7 +93,9 @@ class Model(RuleBasedStateMachine):
             expect = self._runner.run(self.log.describe(stream)).head
             if expected == "elsewhere":
                 expect = Cursor(expect.generation + 1, 0)
-        call = self.log.append(stream, events, key=key, expect=expect, close=close)
+        call = self.log.append(
+            stream, events, key=key, expect=expect, close=close, bookmark=bookmark
+        )
 
         first = life.keys.get(key) if key else None
         if first is not None:
@@ -110,6 +115,7 @@ class Model(RuleBasedStateMachine):
             life.events += [(now, event.type, event.data) for event in events]
             life.ids += answer.ids
             life.closed = life.closed or close
+            life.bookmark = life.bookmark if bookmark is None else bookmark
             assert (len(answer.ids), answer.closed) == (len(events), life.closed)
             count = len(life.events) - len(events)
             for position, id in enumerate(answer.ids, count + 1):
@@ -126,6 +132,13 @@ class Model(RuleBasedStateMachine):
     def delete(self, stream: str) -> None:
         existed = self._runner.run(self.log.delete(stream))
         assert existed == (self.lives.pop(stream, None) is not None)
+
+    @rule(stream=STREAM)
+    def describe(self, stream: str) -> None:
+        life = self.lives.get(stream)
+        extent = self._runner.run(self.log.describe(stream))
+        known = (extent.exists, extent.closed, extent.bookmark)
+        assert known == ((True, life.closed, life.bookmark) if life else (False, False, None))
 
     @rule(seconds=st.sampled_from([1.0, 20.0, KEPT_SECONDS + 1]))
     def advance(self, seconds: float) -> None:

@@ -29,7 +29,8 @@ class Extent:
     ``generation`` is the present one, or of a stream that does not exist the last that is known (0:
     none); ``previous`` is the one before it. ``floor`` is the sequence of the first event kept,
     ``head`` the position of the last event ever appended, kept longer than the event (RULES 6),
-    and ``time`` when that was (Unix ms; 0: not known).
+    and ``time`` when that was (Unix ms; 0: not known). ``bookmark`` is the text that came with an
+    append last: how far the stream's source has been read (RULES 15).
     """
 
     exists: bool
@@ -39,6 +40,7 @@ class Extent:
     head: Cursor
     closed: bool
     time: int = 0
+    bookmark: str | None = None
 
     @classmethod
     def absent(cls, generation: int = 0) -> "Extent":

@@ -31,6 +31,9 @@ EXTENT_SECONDS = 30 * 24 * 3600
 MAX_BATCH_EVENTS = 1000
 """Events in one append at most: a batch is written whole, as one piece (RULES 9)."""
 
+MAX_BOOKMARK_BYTES = 64 * 1024
+"""Of a bookmark in UTF-8. Some stores write it with each append to its stream: keep it short."""
+
 
 @dataclass(frozen=True, slots=True)
 class Appended:
@@ -92,23 +95,30 @@ class EventLog(Protocol):
         expect: Cursor | None = None,
         fence: int | None = None,
         close: bool = False,
+        bookmark: str | None = None,
     ) -> Appended:
         """Append all ``events`` in order, and close the stream if asked to, in one atomic step.
+
+        ``bookmark`` is text that the stream remembers from this same step on, until the next one
+        replaces it (None leaves it): how far a source has been read (RULES 15). It outlives the
+        events, trimmed or expired, is forgotten when the stream is deleted, and comes back from
+        ``describe``.
 
         A stream comes into being with its first append, also of no events. Checked in this order
         (RULES 9):
 
         ``key`` (1 to 255 characters): seen on this stream within a day, the first answer is
         returned again, also when that append closed the stream; with other events or another
-        ``close`` raises KeyReused. Deleting a stream forgets its keys.
+        ``close`` raises KeyReused. A repeated call leaves the bookmark as it is, and may come with
+        another. Deleting a stream forgets its keys.
         ``fence``: a lease's token; a lower one than the stream has seen raises Fenced, a higher one
         is remembered, also when there are no events. It outlives the stream's deletion.
         A closed stream raises StreamClosed, unless nothing is appended.
         ``expect``: the position that the log's end must have (``Cursor.after(0)`` for a stream that
         never existed); otherwise raises Conflict.
 
-        More than MAX_BATCH_EVENTS events raise TooLarge. Appended is returned once the events are
-        as durable as the store makes them.
+        More than MAX_BATCH_EVENTS events, and a bookmark over MAX_BOOKMARK_BYTES, raise TooLarge.
+        Appended is returned once all of it is as durable as the store makes it.
         """
         ...
 
@@ -124,11 +134,11 @@ class EventLog(Protocol):
         ...
 
     async def describe(self, stream: str) -> Extent:
-        """Return the stream's outline, of a stream that does not exist too."""
+        """Return the stream's outline, of a stream that does not exist too. Authoritative."""
         ...
 
     async def delete(self, stream: str) -> bool:
-        """Delete the stream's events and keys; return whether it existed.
+        """Delete the stream's events, keys and bookmark; return whether it existed.
 
         Its generation is remembered, so that its cursors are recognised as of a lost stream.
         """

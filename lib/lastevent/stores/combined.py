@@ -89,9 +89,16 @@ class AnnouncedLog:
         expect: Cursor | None = None,
         fence: int | None = None,
         close: bool = False,
+        bookmark: str | None = None,
     ) -> Appended:
         appended = await self._inner.append(
-            stream, events, key=key, expect=expect, fence=fence, close=close
+            stream,
+            events,
+            key=key,
+            expect=expect,
+            fence=fence,
+            close=close,
+            bookmark=bookmark,
         )
         # A first answer that is given again may be one that nobody was told of.
         await self._tell(stream, End(appended.cursor, appended.closed))

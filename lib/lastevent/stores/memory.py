@@ -94,8 +94,9 @@ class MemoryLog:
         expect: Cursor | None = None,
         fence: int | None = None,
         close: bool = False,
+        bookmark: str | None = None,
     ) -> Appended:
-        check_append(events, key)
+        check_append(events, key, bookmark)
         now = self._clock()
         self._sweep(now)
         it = self._trimmed(stream)
@@ -108,7 +109,8 @@ class MemoryLog:
 
         proof = random.randint(1, MAX_PROOF)
         before = it.outline
-        after = before.appended(len(events), proof, int(now * 1000), fence, close)
+        now_ms = int(now * 1000)
+        after = before.appended(len(events), proof, now_ms, fence, close, bookmark)
         sequences = range(after.head - len(events) + 1, after.head + 1)
         ids = tuple(str(Cursor(after.generation, sequence, proof)) for sequence in sequences)
         it.outline = after

@@ -12,17 +12,28 @@ from lastevent.core.cursor import Cursor
 from lastevent.core.errors import Conflict, Fenced, InvalidRequest, StreamClosed, TooLarge
 from lastevent.core.event import NewEvent
 from lastevent.core.extent import Extent
-from lastevent.stores.base import MAX_BATCH_EVENTS, Retention
+from lastevent.stores.base import MAX_BATCH_EVENTS, MAX_BOOKMARK_BYTES, Retention
 
 MAX_KEY_LENGTH = 255
 
 
-def check_append(events: Sequence[NewEvent], key: str | None) -> None:
+def check_append(events: Sequence[NewEvent], key: str | None, bookmark: str | None) -> None:
     """Raise TooLarge or InvalidRequest for an append that no log takes."""
     if len(events) > MAX_BATCH_EVENTS:
         raise TooLarge(f"one append has at most {MAX_BATCH_EVENTS} events")
     if key is not None and not 1 <= len(key) <= MAX_KEY_LENGTH:
         raise InvalidRequest(f"an idempotency key has 1 to {MAX_KEY_LENGTH} characters")
+    if bookmark is not None:
+        _check_bookmark(bookmark)
+
+
+def _check_bookmark(bookmark: str) -> None:
+    try:
+        size = len(bookmark.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidRequest("a bookmark holds half a surrogate pair") from error
+    if size > MAX_BOOKMARK_BYTES:
+        raise TooLarge(f"a bookmark has at most {MAX_BOOKMARK_BYTES} bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +54,7 @@ class Outline:
     time: int = 0
     closed: bool = False
     fence: int = 0
+    bookmark: str | None = None
 
     @property
     def end(self) -> Cursor:
@@ -55,7 +67,16 @@ class Outline:
         """Return what readers see, when the first event that they may have is ``floor``."""
         if not self.exists:
             return Extent.absent(self.generation)
-        return Extent(True, self.generation, self.previous, floor, self.end, self.closed, self.time)
+        return Extent(
+            True,
+            self.generation,
+            self.previous,
+            floor,
+            self.end,
+            self.closed,
+            self.time,
+            self.bookmark,
+        )
 
     def admit(self, count: int, expect: Cursor | None, fence: int | None) -> None:
         """Raise Fenced, StreamClosed or Conflict, in this order, if ``count`` events may not come.
@@ -70,7 +91,13 @@ class Outline:
             raise Conflict(f"the stream's end is {self.end}, not {expect}")
 
     def appended(
-        self, count: int, proof: int, now_ms: int, fence: int | None, close: bool
+        self,
+        count: int,
+        proof: int,
+        now_ms: int,
+        fence: int | None,
+        close: bool,
+        bookmark: str | None,
     ) -> "Outline":
         """Return the outline after ``count`` more events; of a new generation if there was none.
 
@@ -89,6 +116,7 @@ class Outline:
             time=max(now_ms, before.time) if count else before.time,
             closed=before.closed or close,
             fence=max(before.fence, fence or 0),
+            bookmark=before.bookmark if bookmark is None else bookmark,
         )
 
     def deleted(self) -> "Outline":

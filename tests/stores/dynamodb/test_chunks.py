@@ -109,9 +109,16 @@ def test_ordinals_have_an_end() -> None:
         last.followed(last.outline, 0, 0, "a")
 
 
-@given(st.booleans(), st.integers(0, (1 << 48) - 1), st.integers(0, (1 << 40) - 1))
-def test_a_state_comes_back_as_it_was(flag: bool, generation: int, head: int) -> None:
-    outline = Outline(flag, generation, 3, head, head, 65535, generation, not flag, 12)
+@given(
+    st.booleans(),
+    st.integers(0, (1 << 48) - 1),
+    st.integers(0, (1 << 40) - 1),
+    st.none() | TEXT,
+)
+def test_a_state_comes_back_as_it_was(
+    flag: bool, generation: int, head: int, bookmark: str | None
+) -> None:
+    outline = Outline(flag, generation, 3, head, head, 65535, generation, not flag, 12, bookmark)
     tip = Tip(slot(generation, head), outline, generation, "abc")
     assert tip_of(tip_attributes(tip)) == tip
 

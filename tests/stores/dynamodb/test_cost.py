@@ -103,6 +103,26 @@ async def test_a_replay_of_large_chunks_reads_about_a_megabyte(
     assert bill()[0] == ["Query"] * 3, "and the last one for the end, which is far"
 
 
+async def test_what_a_bookmark_costs(
+    store: Store, bill: Bill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No request; but each chunk has it, and so has the outline's copy."""
+    cursor = (await append(store, "s", "first")).cursor
+    bill()
+    await store.log.append("s", notes(1), bookmark="short")
+    assert bill() == (["PutItem", "PutItem"], 0, 2)
+    await store.log.append("s", [], bookmark="x" * 60_000)
+    assert bill() == (["PutItem", "PutItem"], 0, 2 * 59)
+    for n in range(40):
+        await append(store, "s", n)
+    bill()
+    monkeypatch.setattr(chain, "FIRST_ITEMS", 2)
+    monkeypatch.setattr(chain, "_MAX_RUN_BYTES", 500_000)
+    page = await store.log.read("s", cursor, 1000)
+    assert len(page.events) == 3 + 12 - 1, "they count in what a replay reads at once"
+    assert bill()[0] == ["Query"] * 3
+
+
 async def test_a_look_at_many_streams_is_one_request_a_hundred(store: Store, bill: Bill) -> None:
     names = [f"s:{n}" for n in range(150)]
     for name in names[:3]:

@@ -113,7 +113,9 @@ async def dies() -> None:
 
 @pytest.fixture
 async def orphaned(open_one: Open) -> tuple[Store, Meddled]:
-    """A stream whose last writer has died; its last event is 2, its fence 5, and it is closed."""
+    """A stream whose last writer has died; its last event is 2, its fence 5, its bookmark "two",
+    and it is closed.
+    """
     writer, client = open_one()
     await append(writer, "short:s", 1)
 
@@ -122,7 +124,7 @@ async def orphaned(open_one: Open) -> tuple[Store, Meddled]:
 
     client.before("PutItem", dies_at_the_next)
     with pytest.raises(Died):
-        await writer.log.append("short:s", notes(2), fence=5, close=True)
+        await writer.log.append("short:s", notes(2), fence=5, close=True, bookmark="two")
     return open_one()
 
 
@@ -170,7 +172,7 @@ async def test_who_notices_makes_it_good_before_the_chunk_expires(
     clock.now += KEPT_SECONDS + 1
     await client.expire("short:s")
     extent = await store.log.describe("short:s")
-    assert (extent.head, extent.closed) == (before.head, True)
+    assert (extent.head, extent.closed, extent.bookmark) == (before.head, True, "two")
     with pytest.raises(Fenced):
         await store.log.append("short:s", [], fence=4)
 
@@ -182,12 +184,13 @@ async def test_everything_that_is_remembered_survives_all_chunks(
     open_one: Open, clock: Clock
 ) -> None:
     store, client = open_one()
-    await store.log.append("short:s", [], fence=3)
+    await store.log.append("short:s", [], fence=3, bookmark="begun")
     cursor = (await append(store, "short:s", 1, 2)).cursor
     clock.now += KEPT_SECONDS + EXTENT_SECONDS - 1
     await client.expire("short:s")
     there, _ = open_one()
     assert (await there.log.read("short:s", cursor)).cursor == cursor
+    assert (await there.log.describe("short:s")).bookmark == "begun"
     with pytest.raises(Fenced):
         await there.log.append("short:s", [], fence=2)
     assert (await append(there, "short:s", 3)).cursor.sequence == 3

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from bisect import bisect_right
 
 import pytest
 
@@ -16,8 +17,10 @@ from lastevent.core.errors import (
     Transient,
 )
 from lastevent.core.event import NewEvent
-from lastevent.stores.base import Appended, Store
+from lastevent.stores.base import MAX_BOOKMARK_BYTES, Appended, Store
 from lastevent.stores.dynamodb import writer
+from lastevent.stores.dynamodb.capacity import item_bytes
+from lastevent.stores.dynamodb.chunk import MAX_BYTES, heads_of, packed
 from tests.stores.dynamodb.conftest import Open
 from tests.stores.dynamodb.meddled import Meddled
 from tests.stores.harness import WAIT_SECONDS, append, follow, notes, texts_after
@@ -101,6 +104,31 @@ async def test_each_call_fails_alone(store: Store, client: Meddled) -> None:
     assert isinstance(last, Appended)
     assert (last.ids, last.closed, last.cursor.sequence) == ((), True, expected.sequence + 4)
     assert await texts_after(store, "s") == ["first", "known", "held", "a", "d", "e", "g"]
+
+
+async def test_the_last_bookmark_of_a_group_is_that_of_its_last_append(
+    store: Store, client: Meddled
+) -> None:
+    await store.log.append("s", notes("first"), fence=5, bookmark="first")
+    log = store.log
+    is_over, first = await held(client, store)
+    calls = [
+        log.append("s", notes("a"), fence=5, bookmark="a"),
+        log.append("s", notes("published")),
+        log.append("s", notes("b"), fence=5, bookmark="b"),
+        log.append("s", notes("late"), fence=4, bookmark="late"),
+        log.append("s", notes("published too")),
+    ]
+    tasks = [asyncio.create_task(call) for call in calls]
+    await asyncio.sleep(0)
+    is_over.set()
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+    await first
+    kinds = [type(outcome) for outcome in found]
+    assert kinds == [Appended, Appended, Appended, Fenced, Appended]
+    bookmarks = [item["bookmark"]["S"] for item in await client.chunks("s")]
+    assert bookmarks == ["first", "first", "b"], "one chunk for the group"
+    assert (await store.log.describe("s")).bookmark == "b"
 
 
 async def test_a_write_that_fails_fails_for_all(store: Store, client: Meddled) -> None:
@@ -226,7 +254,7 @@ async def test_many_keys_and_large_events_make_several_chunks(
     is_over, first = await held(client, store)
     calls = [asyncio.create_task(store.log.append("s", notes(n), key=f"k{n}")) for n in range(50)]
     calls += [
-        asyncio.create_task(append(store, "s", chance.randbytes(60_000).hex())) for n in range(7)
+        asyncio.create_task(append(store, "s", chance.randbytes(50_000).hex())) for n in range(7)
     ]
     await asyncio.sleep(0)
     is_over.set()
@@ -268,6 +296,28 @@ async def test_an_event_of_the_largest_size_fits_whatever_it_holds(store: Store)
     for text in (hostile, hardly_compressible, wide):
         await store.log.append("s", [NewEvent("note", text)])
     assert await texts_after(store, "s") == [hostile, hardly_compressible, wide]
+
+
+async def test_a_chunk_has_room_for_a_bookmark_that_its_writer_does_not_know(
+    open_one: Open, store: Store, client: Meddled
+) -> None:
+    """The largest batch, as it is after compression, and the largest bookmark."""
+    text = random.Random(3).randbytes(MAX_BYTES).hex()
+    size = bisect_right(
+        range(len(text)),
+        MAX_BYTES,
+        key=lambda size: len(packed([heads_of(notes(text[:size]), 1)], [text[:size].encode()])),
+    )
+    largest, bookmark = text[: size - 100], "x" * MAX_BOOKMARK_BYTES
+    await append(store, "s", "first")
+    other, _ = open_one()
+    await other.log.append("s", [], bookmark=bookmark)
+    await append(store, "s", largest)
+    assert 380 * 1024 - 200 < item_bytes((await client.chunks("s"))[-1]) < 400 * 1024
+    assert await texts_after(store, "s") == ["first", largest]
+    assert (await other.log.describe("s")).bookmark == bookmark
+    with pytest.raises(TooLarge):
+        await append(store, "s", text[: size + 100])
 
 
 async def test_closing_tells_who_waits(open_one: Open) -> None:

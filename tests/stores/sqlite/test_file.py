@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from lastevent.core.cursor import Cursor
-from lastevent.core.errors import ConfigError, StoreUnavailable
-from lastevent.stores.base import RetentionRules
+from lastevent.core.errors import ConfigError, Fenced, StoreUnavailable
+from lastevent.stores.base import Appended, RetentionRules
 from lastevent.stores.sqlite import open_file
 from tests.stores.harness import (
     WAIT_SECONDS,
     append,
+    notes,
     texts_after,
 )
 from tests.stores.sqlite.held import insert, plain_engine
@@ -55,15 +56,54 @@ async def test_many_open_a_new_file_at_once(path: Path) -> None:
     await asyncio.gather(*(store.close() for store in stores))
 
 
-async def test_a_database_of_another_version_is_refused(path: Path) -> None:
+async def make_version_2(path: Path) -> Appended:
+    """Make a database as it was before streams had bookmarks, with one stream."""
+    store = open_file(path, RetentionRules(), time.time)
+    answer = await store.log.append("s", notes(1, 2), key="k", fence=5)
+    await store.close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("ALTER TABLE streams DROP COLUMN bookmark")
+        db.execute("PRAGMA user_version = 2")
+    return answer
+
+
+async def test_a_database_of_version_2_is_brought_up_to_date(path: Path) -> None:
+    before = await make_version_2(path)
+    for expected in (None, "two"):
+        store = open_file(path, RetentionRules(), time.time)
+        extent = await store.log.describe("s")
+        assert (extent.head, extent.bookmark) == (before.cursor, expected)
+        assert (await store.log.append("s", notes(1, 2), key="k")).ids == before.ids
+        assert await texts_after(store, "s") == ["1", "2"]
+        with pytest.raises(Fenced):
+            await store.log.append("s", notes(3), fence=4)
+        await store.log.append("s", [], bookmark="two")
+        await store.close()
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (3,)
+
+
+async def test_many_bring_a_database_up_to_date_at_once(path: Path) -> None:
+    await make_version_2(path)
+    stores = [open_file(path, RetentionRules(), time.time) for _ in range(8)]
+    await asyncio.gather(
+        *(store.log.append("s", notes(n), bookmark="b") for n, store in enumerate(stores))
+    )
+    assert len(await texts_after(stores[0], "s")) == 10
+    assert {(await store.log.describe("s")).bookmark for store in stores} == {"b"}
+    await asyncio.gather(*(store.close() for store in stores))
+
+
+@pytest.mark.parametrize("version", [1, 99])
+async def test_a_database_of_another_version_is_refused(path: Path, version: int) -> None:
     await (store := open_file(path, RetentionRules(), time.time)).prepare()
     await store.close()
     with closing(sqlite3.connect(path)) as db:
-        db.execute("PRAGMA user_version = 99")
+        db.execute(f"PRAGMA user_version = {version}")
     store = open_file(path, RetentionRules(), time.time)
-    with pytest.raises(ConfigError, match="version 99"):
+    with pytest.raises(ConfigError, match=f"version {version}"):
         await store.prepare()
-    with pytest.raises(ConfigError, match="version 99"):
+    with pytest.raises(ConfigError, match=f"version {version}"):
         await store.log.read("s", None)
     waited = await store.wakeup.wait({"s": Cursor.after(0)}, WAIT_SECONDS)
     assert waited == {"s"}, "a hint: who follows it reads, and hears why"

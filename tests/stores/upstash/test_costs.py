@@ -1,13 +1,19 @@
 """What a call costs: one command, as the bill counts them."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from time import time
 
 import pytest
 
 from infra.local.upstash import UpstashServer
+from lastevent.core.errors import Fenced
 from lastevent.stores.base import Lease, Store
-from tests.stores.harness import append, notes
+from lastevent.stores.hints import Hints
+from lastevent.stores.upstash.commands import Reply, Word
+from lastevent.stores.upstash.log import RedisLog
+from lastevent.stores.upstash.rest import Rest
+from tests.stores.harness import RETENTION, append, notes
 
 SCRIPT = {"EVALSHA": 1}
 
@@ -16,7 +22,7 @@ CALLS: dict[str, Call] = {
     "append": lambda store, _: append(store, "s", 2),
     "append of many": lambda store, _: append(store, "s", *range(1000)),
     "append with everything": lambda store, _: store.log.append(
-        "t", notes(1), key="k", fence=3, close=True
+        "t", notes(1), key="k", fence=3, close=True, bookmark="b"
     ),
     "append that trims": lambda store, _: append(store, "few:s", *range(100)),
     "read": lambda store, _: store.log.read("s", None),
@@ -65,6 +71,47 @@ async def test_a_delivered_event_costs_an_append_and_a_read(
     assert await spent(upstash, append(store, "s", 3)) == SCRIPT
     await store.log.read("s", cursor)  # the replicas learn the script
     assert await spent(upstash, store.log.read("s", cursor)) == {"EVALSHA_RO": 1}
+
+
+class Overheard:
+    """Commands that remember what they were answered."""
+
+    key_locking = True
+    usage: Mapping[str, int] = {}
+
+    def __init__(self, rest: Rest) -> None:
+        self.rest = rest
+        self.replies: list[str] = []
+
+    async def call(self, *words: Word) -> Reply:
+        reply = await self.rest.call(*words)
+        self.replies.append(repr(reply))
+        return reply
+
+    async def close(self) -> None:
+        await self.rest.close()
+
+
+async def test_a_bookmark_is_sent_to_nobody_but_who_describes(
+    upstash: UpstashServer, prefix: str
+) -> None:
+    """It may be long, and readers come by the thousand."""
+    commands = Overheard(Rest(upstash.url, upstash.token))
+    log = RedisLog(commands, RETENTION, time, prefix)
+    log.hints = Hints(log.ends)
+    cursor = (await log.append("s", notes(1), fence=2, bookmark="a bookmark")).cursor
+    await log.append("s", notes(2))
+    for after in (None, cursor):
+        assert (await log.read("s", after)).at_end
+    assert "s" in await log.ends(["s"])
+    with pytest.raises(Fenced):
+        await log.append("s", notes(3), fence=1)
+    assert not any("a bookmark" in reply for reply in commands.replies)
+    assert (await log.describe("s")).bookmark == "a bookmark"
+    assert "a bookmark" in commands.replies[-1]
+    assert await log.delete("s")
+    assert "a bookmark" not in commands.replies[-1]
+    await commands.close()
 
 
 async def test_the_ends_of_many_streams_are_one_command(

@@ -1,6 +1,7 @@
 """How a log lies in the database, and what becomes of it when the database loses something."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 
@@ -173,6 +174,18 @@ async def test_a_stream_stays_below_what_the_database_keeps_under_one_key(
     assert len((await store.log.read("s", None)).events) == 500, "what is gone is not counted"
 
 
+async def test_an_outline_of_before_there_were_bookmarks(
+    store: Store, database: Database, prefix: str
+) -> None:
+    """Numbers alone, as they lie in databases that an earlier Lastevent has written."""
+    answer = await append(store, "s", 1)
+    outline = f"{prefix}lastevent:{{s}}:outline"
+    assert re.fullmatch(r"\d+( \d+){9}", str(await database.get(outline)))
+    await store.log.append("s", [], bookmark="b")
+    extent = await store.log.describe("s")
+    assert (extent.head, extent.bookmark) == (answer.cursor, "b")
+
+
 # What the database loses, as in a fail-over to a replica that lagged
 
 
@@ -245,7 +258,7 @@ async def test_a_call_that_fails_on_its_way_has_changed_nothing(
     await database.rename(events, f"{events}:aside")
     await database.set(events, "in the way")
     with pytest.raises(StoreUnavailable):
-        await store.log.append("s", notes(2), key="k")
+        await store.log.append("s", notes(2), key="k", bookmark="two")
     assert await database.get(outline) == before
     await database.rename(f"{events}:aside", events)
     answer = await store.log.append("s", notes("other"), key="k")

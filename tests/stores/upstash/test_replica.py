@@ -132,6 +132,19 @@ async def test_nothing_final_comes_from_a_replica(
     assert page.closed
 
 
+async def test_a_bookmark_is_never_a_replica_s(
+    server: UpstashServer, two: tuple[Store, Store]
+) -> None:
+    """A pump that goes on from an old one writes again what another has written (RULES 15)."""
+    reader, writer = two
+    await writer.log.append("s", notes(0), bookmark="0")
+    await asyncio.sleep(0.1)
+    await server.lag(LAG)
+    for n in ("1", "2", "3"):
+        await writer.log.append("s", notes(n), bookmark=n)
+        assert (await reader.log.describe("s")).bookmark == n
+
+
 class Wrong:
     """Commands whose replicas read a stream that was deleted and made again, of which nobody else
     knows.

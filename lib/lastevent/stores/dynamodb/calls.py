@@ -38,6 +38,7 @@ class Call:
     expect: Cursor | None = None
     fence: int | None = None
     close: bool = False
+    bookmark: str | None = None
     delete: bool = False
     blob: bytes | None = None
 
@@ -89,7 +90,9 @@ class Plan:
         except LastEventError as refusal:
             self.verdicts[call] = refusal
             return
-        after = before.appended(call.count, call.proof, self.now_ms, call.fence, call.close)
+        after = before.appended(
+            call.count, call.proof, self.now_ms, call.fence, call.close, call.bookmark
+        )
         self.verdicts[call] = Appended.up_to(after.end, call.count, after.closed)
         # A key is remembered with a chunk, though nothing else may have changed.
         if after != before or call.key is not None:

@@ -116,6 +116,7 @@ class Chain:
             for item in answer["Items"]:
                 found += int(item["size"]["N"]) if "size" in item else 0
                 size += len(item["events"]["B"]) if "events" in item else 0
+                size += len(item["bookmark"]["S"]) if "bookmark" in item else 0
             last = answer.get("LastEvaluatedKey")
             at_end = last is None or last["sk"]["S"] == OUTLINE
             if at_end or found >= events or size >= _MAX_RUN_BYTES:

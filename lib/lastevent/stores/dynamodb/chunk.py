@@ -15,8 +15,8 @@ first slot of all), and from there in its new generation.
 A slot must not become free again while somebody may write to it: see table.MARGIN_SECONDS and
 writer (RULES 10). Nothing but DynamoDB's own expiry removes chunks.
 
-The attributes: ``next`` (the slot that follows), ``state``, and of chunks also ``size``,
-``before``, ``link`` (see Chunk) and ``events``.
+The attributes: ``next`` (the slot that follows), ``state``, ``bookmark`` if the stream has one, and
+of chunks also ``size``, ``before``, ``link`` (see Chunk) and ``events``.
 """
 
 import json
@@ -29,6 +29,7 @@ from typing import Any
 from lastevent.core.cursor import Cursor
 from lastevent.core.errors import StoreUnavailable
 from lastevent.core.event import Event, NewEvent
+from lastevent.stores.base import MAX_BOOKMARK_BYTES
 from lastevent.stores.channel import End
 from lastevent.stores.dynamodb.capacity import Item
 from lastevent.stores.outline import Outline
@@ -36,8 +37,9 @@ from lastevent.stores.outline import Outline
 OUTLINE = "outline"
 """The sort key of a stream's outline: behind every slot."""
 
-MAX_BYTES = 380 * 1024
-"""Of a chunk's events as they are stored. An item has at most 400 KB."""
+MAX_BYTES = 380 * 1024 - MAX_BOOKMARK_BYTES
+"""Of a chunk's events as they are stored. An item has at most 400 KB, and must have room for the
+bookmark, which who appends the events need not know of."""
 
 _MAX_ORDINAL = (1 << 24) - 1
 _PLACE = 22
@@ -191,7 +193,10 @@ def tip_attributes(tip: Tip) -> dict[str, dict[str, Any]]:
     o = tip.outline
     numbers = (o.exists, o.generation, o.previous, o.floor, o.head, o.proof, o.time, o.closed)
     state = json.dumps([*map(int, numbers), o.fence, tip.born, tip.nonce], separators=(",", ":"))
-    return {"next": {"S": tip.next}, "state": {"S": state}}
+    attributes = {"next": {"S": tip.next}, "state": {"S": state}}
+    if o.bookmark is not None:
+        attributes["bookmark"] = {"S": o.bookmark}
+    return attributes
 
 
 def tip_of(item: Item) -> Tip:
@@ -199,8 +204,9 @@ def tip_of(item: Item) -> Tip:
     exists, generation, previous, floor, head, proof, time, closed, fence, born, nonce = json.loads(
         item["state"]["S"]
     )
+    bookmark = item["bookmark"]["S"] if "bookmark" in item else None
     outline = Outline(
-        bool(exists), generation, previous, floor, head, proof, time, bool(closed), fence
+        bool(exists), generation, previous, floor, head, proof, time, bool(closed), fence, bookmark
     )
     return Tip(item["next"]["S"], outline, born, nonce)
 

@@ -65,8 +65,9 @@ class DynamoLog:
         expect: Cursor | None = None,
         fence: int | None = None,
         close: bool = False,
+        bookmark: str | None = None,
     ) -> Appended:
-        check_append(events, key)
+        check_append(events, key, bookmark)
         proof = random.randint(1, MAX_PROOF)
         call = Call(
             asyncio.get_running_loop().create_future(),
@@ -79,6 +80,7 @@ class DynamoLog:
             expect,
             fence,
             close,
+            bookmark,
         )
         if call.size > MAX_BYTES:
             call.blob = await _squeezed(call)

@@ -36,12 +36,13 @@ class SqliteLog:
         expect: Cursor | None = None,
         fence: int | None = None,
         close: bool = False,
+        bookmark: str | None = None,
     ) -> Appended:
-        check_append(events, key)
+        check_append(events, key, bookmark)
         keyed = None if key is None else (key, digest(events, close))
 
         def work(db: sqlite3.Connection) -> Appended:
-            return self._append(db, stream, events, keyed, expect, fence, close)
+            return self._append(db, stream, events, keyed, expect, fence, close, bookmark)
 
         return await self._engine.write(work, stream)
 
@@ -63,6 +64,7 @@ class SqliteLog:
         expect: Cursor | None,
         fence: int | None,
         close: bool,
+        bookmark: str | None,
     ) -> Appended:
         now = self._clock()
         now_ms = int(now * 1000)
@@ -72,7 +74,7 @@ class SqliteLog:
         before.admit(len(events), expect, fence)
 
         proof = random.randint(1, MAX_PROOF)
-        outline = before.appended(len(events), proof, now_ms, fence, close)
+        outline = before.appended(len(events), proof, now_ms, fence, close, bookmark)
         if not before.exists:
             number = create(db, stream, outline, now_ms)
         base = row_id(number, outline.head - len(events) + 1)

@@ -22,15 +22,15 @@ def row_id(number: int, sequence: int) -> int:
 def load(db: sqlite3.Connection, stream: str) -> tuple[int, Outline]:
     """Return the stream's number and outline; 0 and an empty outline if nothing is known of it."""
     row = db.execute(
-        "SELECT id, present, generation, previous, floor, head, proof, time, closed, fence"
-        " FROM streams WHERE name = ?",
+        "SELECT id, present, generation, previous, floor, head, proof, time, closed, fence,"
+        " bookmark FROM streams WHERE name = ?",
         (stream,),
     ).fetchone()
     if row is None:
         return 0, Outline()
-    number, present, generation, previous, floor, head, proof, time, closed, fence = row
+    number, present, generation, previous, floor, head, proof, time, closed, *rest = row
     return number, Outline(
-        bool(present), generation, previous, floor, head, proof, time, bool(closed), fence
+        bool(present), generation, previous, floor, head, proof, time, bool(closed), *rest
     )
 
 
@@ -41,7 +41,8 @@ def create(db: sqlite3.Connection, stream: str, outline: Outline, now_ms: int) -
     """
     number = db.execute(
         "INSERT OR REPLACE INTO streams (present, generation, previous, floor, head, proof, time,"
-        f" closed, fence, touched, name, change) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {_NEXT})",
+        " closed, fence, bookmark, touched, name, change)"
+        f" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {_NEXT})",
         (*_values(outline), now_ms, stream),
     ).lastrowid
     if number is None or not _fits(number, outline):
@@ -55,7 +56,8 @@ def update(db: sqlite3.Connection, number: int, outline: Outline, now_ms: int) -
         raise StoreUnavailable("the stream has no numbers left for events: begin a new one")
     db.execute(
         "UPDATE streams SET present = ?, generation = ?, previous = ?, floor = ?, head = ?,"
-        f" proof = ?, time = ?, closed = ?, fence = ?, touched = ?, change = {_NEXT} WHERE id = ?",
+        " proof = ?, time = ?, closed = ?, fence = ?, bookmark = ?, touched = ?,"
+        f" change = {_NEXT} WHERE id = ?",
         (*_values(outline), now_ms, number),
     )
 
@@ -93,7 +95,7 @@ def remove(db: sqlite3.Connection, number: int, first: int, last: int) -> None:
         db.execute("INSERT INTO leftovers (first, last) VALUES (?, ?)", range)
 
 
-def _values(outline: Outline) -> tuple[int, ...]:
+def _values(outline: Outline) -> tuple[int | str | None, ...]:
     return (
         outline.exists,
         outline.generation,
@@ -104,6 +106,7 @@ def _values(outline: Outline) -> tuple[int, ...]:
         outline.time,
         outline.closed,
         outline.fence,
+        outline.bookmark,
     )
 
 

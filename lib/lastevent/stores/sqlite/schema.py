@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lastevent.core.errors import ConfigError
 
-VERSION = 2
+VERSION = 3
 """``PRAGMA user_version`` of a database with these tables."""
 
 SEQUENCE_BITS = 36
@@ -26,7 +26,8 @@ MAX_STREAM = (1 << 63 - SEQUENCE_BITS) - 1
 _TABLES = """
 -- A stream that is made again gets a new number (AUTOINCREMENT: never one that was in use), so that
 -- rows and keys which are left of the old one are not its own. Changes are counted over all
--- streams, so that who watches finds those that have changed among however many.
+-- streams, so that who watches finds those that have changed among however many. The bookmark is
+-- last, since a long one lies on pages of its own, which who wants the rest does not touch.
 CREATE TABLE streams (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL UNIQUE,
@@ -40,7 +41,8 @@ CREATE TABLE streams (
     closed INTEGER NOT NULL,
     fence INTEGER NOT NULL,
     touched INTEGER NOT NULL,
-    change INTEGER NOT NULL UNIQUE
+    change INTEGER NOT NULL UNIQUE,
+    bookmark TEXT
 ) STRICT;
 
 CREATE TABLE events (
@@ -90,12 +92,16 @@ CREATE TABLE records (
 CREATE INDEX records_expires ON records (expires) WHERE expires IS NOT NULL;
 """
 
+_STEPS = {0: _TABLES, 2: "ALTER TABLE streams ADD COLUMN bookmark TEXT"}
+"""What makes a database of an earlier version one of this; 0 is a new one."""
+
 
 def connect(path: Path, busy_seconds: float, *, readonly: bool = False) -> sqlite3.Connection:
     """Return a connection that waits ``busy_seconds`` for others; make the database if need be.
 
-    Raises ConfigError for a database of another version, and what sqlite3 and the file system
-    raise. Transactions are begun and ended by hand. To be used and closed in one thread.
+    A database of an earlier version is brought up to this one. Raises ConfigError for one of a
+    later or unknown version, and what sqlite3 and the file system raise. Transactions are begun and
+    ended by hand. To be used and closed in one thread.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     db = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None)
@@ -103,7 +109,7 @@ def connect(path: Path, busy_seconds: float, *, readonly: bool = False) -> sqlit
         _use_write_ahead_log(db, busy_seconds)
         # FULL: an acknowledged event survives the loss of power (RULES 11).
         db.execute("PRAGMA synchronous = FULL")
-        _create_or_check(db)
+        _bring_up_to_date(db)
         if readonly:
             db.execute("PRAGMA query_only = ON")
     except BaseException:
@@ -128,12 +134,12 @@ def _use_write_ahead_log(db: sqlite3.Connection, busy_seconds: float) -> None:
             time.sleep(0.01)
 
 
-def _create_or_check(db: sqlite3.Connection) -> None:
-    if _version(db) == 0:
+def _bring_up_to_date(db: sqlite3.Connection) -> None:
+    if _version(db) in _STEPS:
         db.execute("BEGIN IMMEDIATE")
         try:
-            if _version(db) == 0:  # and no other process was faster
-                for statement in _TABLES.split(";\n"):
+            if (steps := _STEPS.get(_version(db))) is not None:  # and no other process was faster
+                for statement in steps.split(";\n"):
                     db.execute(statement)
                 db.execute(f"PRAGMA user_version = {VERSION}")
             db.execute("COMMIT")

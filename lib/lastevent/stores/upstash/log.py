@@ -59,8 +59,9 @@ class RedisLog:
         expect: Cursor | None = None,
         fence: int | None = None,
         close: bool = False,
+        bookmark: str | None = None,
     ) -> Appended:
-        check_append(events, key)
+        check_append(events, key, bookmark)
         nonce = secrets.token_hex(12)
         name = nonce if key is None else blake2b(key.encode(), digest_size=16).hexdigest()
         retention = self._retention.of(stream)
@@ -80,6 +81,7 @@ class RedisLog:
                 MAX_STREAM_BYTES,
                 self._outline_life(stream),
                 channel_name(stream, self._prefix),
+                "" if bookmark is None else f"={bookmark}",
                 *map(_text, events),
             ],
         )
@@ -232,11 +234,21 @@ def _events(generation: int, first: int, texts: list[str]) -> tuple[Event, ...]:
 def _outline(text: str) -> Outline:
     if not text:
         return Outline()
+    numbers, line_end, bookmark = text.partition("\n")
     exists, generation, previous, floor, head, proof, time, closed, fence, _ = map(
-        int, text.split()
+        int, numbers.split()
     )
     return Outline(
-        bool(exists), generation, previous, floor, head, proof, time, bool(closed), fence
+        bool(exists),
+        generation,
+        previous,
+        floor,
+        head,
+        proof,
+        time,
+        bool(closed),
+        fence,
+        bookmark if line_end else None,
     )
 
 

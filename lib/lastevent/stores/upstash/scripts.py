@@ -3,7 +3,7 @@
 KEYS of a stream, which share a hash tag:
 
     lastevent:{stream}:outline    outline.Outline, as numbers in the order of its fields, and how
-                                  many bytes its events have
+                                  many bytes its events have; in a second line its bookmark, if any
     lastevent:{stream}:events     a hash: sequence → time, proof, type, headers and data
     lastevent:{stream}:key:…      an answer: of an idempotency key, or of one call
 
@@ -45,23 +45,35 @@ end
 local function int(number) return string.format('%.0f', number) end
 """
 
-_OUTLINE = """
-local FIELDS = {'exists', 'generation', 'previous', 'floor', 'head', 'proof', 'time', 'closed',
-  'fence', 'bytes'}
+_NUMBERS = """
+-- An outline without its bookmark, which may be long: what most callers want over the wire.
+local function numbers(text)
+  local line_end = string.find(text, '\\n', 1, true)
+  return line_end and string.sub(text, 1, line_end - 1) or text
+end
+"""
+
+_OUTLINE = f"""
+{_NUMBERS}
+local FIELDS = {{'exists', 'generation', 'previous', 'floor', 'head', 'proof', 'time', 'closed',
+  'fence', 'bytes'}}
 
 local function parse(text)
-  local outline, field = {}, 0
-  for number in string.gmatch(text or '0 0 0 1 0 0 0 0 0 0', '%d+') do
+  text = text or '0 0 0 1 0 0 0 0 0 0'
+  local outline, field, first = {{}}, 0, numbers(text)
+  for number in string.gmatch(first, '%d+') do
     field = field + 1
     outline[FIELDS[field]] = tonumber(number)
   end
+  if #first < #text then outline.bookmark = string.sub(text, #first + 2) end
   return outline
 end
 
 local function render(outline)
-  local numbers = {}
-  for place, field in ipairs(FIELDS) do numbers[place] = int(outline[field]) end
-  return table.concat(numbers, ' ')
+  local values = {{}}
+  for place, field in ipairs(FIELDS) do values[place] = int(outline[field]) end
+  local first = table.concat(values, ' ')
+  return outline.bookmark and first .. '\\n' .. outline.bookmark or first
 end
 """
 
@@ -113,13 +125,13 @@ APPEND = Script(
 -- KEYS: outline, events, answer
 -- ARGV: now, this call's nonce, what was said under a key, expect, fence, close, proof,
 --       max events, max age, max bytes, life of the outline, channel,
---       events: type, headers and data
+--       a bookmark after '=', or '', events: type, headers and data
 -- Returns what it is, and the outline or the answer: the generation, head, proof, closed, count.
 local now = clock(ARGV[1])
 local nonce, said, expect, fence, close = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local before = redis.call('GET', KEYS[1])
 local outline = parse(before)
-local count = #ARGV - 12
+local count = #ARGV - 13
 
 local found = redis.call('GET', KEYS[3])
 if found then
@@ -136,7 +148,7 @@ end
 -- Outline.admit, which says why.
 if (fence ~= '' and tonumber(fence) < outline.fence) or (outline.closed == 1 and count > 0)
     or (expect ~= '' and expect ~= cursor(outline)) then
-  return {{'refused', before or ''}}
+  return {{'refused', numbers(before or '')}}
 end
 
 -- Outline.appended
@@ -158,7 +170,7 @@ if count > 0 then
   outline.time = math.max(now, outline.time)
   local stamp = int(outline.time) .. ' ' .. ARGV[7] .. ' '
   for number = 1, count do
-    local event = stamp .. ARGV[12 + number]
+    local event = stamp .. ARGV[13 + number]
     redis.call('HSET', KEYS[2], int(first + number - 1), event)
     outline.bytes = outline.bytes + #event + {EVENT_BYTES}
   end
@@ -166,6 +178,7 @@ if count > 0 then
 end
 if close == '1' then outline.closed = 1 end
 if fence ~= '' then outline.fence = math.max(outline.fence, tonumber(fence)) end
+if ARGV[13] ~= '' then outline.bookmark = string.sub(ARGV[13], 2) end
 
 local floor, gone = first_kept(outline, max_events, max_age, now), {{}}
 while outline.floor < floor or (outline.bytes > max_bytes and outline.floor < outline.head) do
@@ -202,19 +215,20 @@ DELETE = Script(
     f"""
 -- KEYS: outline, events, answer
 -- ARGV: life of the outline, channel
--- Returns the outline as it was, or '' when it did not exist.
+-- Returns the outline as it was, less its bookmark, or '' when it did not exist.
 local found = redis.call('GET', KEYS[3])
 if found then return found end
 local before = redis.call('GET', KEYS[1])
 local outline = parse(before)
 if outline.exists == 0 then return '' end
-redis.call('SET', KEYS[3], before, 'PX', {ANSWER_SECONDS * 1000})
+local answer = numbers(before)
+redis.call('SET', KEYS[3], answer, 'PX', {ANSWER_SECONDS * 1000})
 local after = parse()
 after.generation, after.fence = outline.generation, outline.fence
 redis.call('SET', KEYS[1], render(after), 'PX', ARGV[1])
 redis.call('UNLINK', KEYS[2])
 redis.call('PUBLISH', ARGV[2], message(after))
-return before
+return answer
 """,
 )
 
@@ -225,9 +239,9 @@ READ = Script(
     """
 -- KEYS: outline, events
 -- ARGV: now, max events, max age, generation, sequence and proof of a cursor, limit, max bytes
--- Returns the outline, the first sequence kept, the proof of the cursor's own event where it is
--- kept, and consecutive events from a sequence on: of those after the cursor, or from the first
--- kept where the log does not hold the cursor's place.
+-- Returns the outline (less its bookmark unless the limit is 0), the first sequence kept, the proof
+-- of the cursor's own event where it is kept, and consecutive events from a sequence on: of those
+-- after the cursor, or from the first kept where the log does not hold the cursor's place.
 local now = clock(ARGV[1])
 local generation, sequence, proof = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local limit, room = tonumber(ARGV[7]), tonumber(ARGV[8])
@@ -260,19 +274,21 @@ while event do
   if #events == limit or room < 0 or next > outline.head then break end
   event = redis.call('HGET', KEYS[2], int(next))
 end
-return {text or '', floor, own, from, events}
+text = text or ''
+return {limit > 0 and numbers(text) or text, floor, own, from, events}
 """,
 )
 
 ENDS = Script(
+    _NUMBERS,
     f"""
 -- KEYS: outlines of any number of streams. Their hash tags differ, which only a cluster of Redis
 -- would mind; Upstash is none.
 -- ARGV: channels to send a ping to
--- Returns the outlines, '' for those of streams that never existed.
+-- Returns the outlines, less their bookmarks, '' for those of streams that never existed.
 local outlines = {{}}
-for place, key in ipairs(KEYS) do outlines[place] = redis.call('GET', key) or '' end
+for place, key in ipairs(KEYS) do outlines[place] = numbers(redis.call('GET', key) or '') end
 for _, channel in ipairs(ARGV) do redis.call('PUBLISH', channel, '{PING}') end
 return outlines
-"""
+""",
 )
