@@ -1,0 +1,200 @@
+"""`VercelApi`: the server as a process of its own, and what a test can do to it."""
+
+import secrets
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from infra.local.child import HOST, Child, Startable, free_port
+from infra.local.vercel_api.account import TEAM, Play
+from infra.local.vercel_api.chaos import ORDERLY, Chaos
+from infra.local.vercel_api.control import PREFIX
+from infra.local.vercel_api.faults import Kind
+from infra.local.vercel_api.script import Script
+
+CONTROL_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A deployment that was made: its id, its host, its project's id."""
+
+    id: str
+    url: str
+    project: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrueLine:
+    """A log line as it must arrive. ``date`` and ``visible`` (since when) are in Unix ms."""
+
+    id: str
+    date: int
+    serial: str
+    visible: float
+    type: str
+    text: str
+    step: str | None
+    entrypoint: str | None
+    level: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What is to be read of a deployment in the end, by date and serial, and its state now.
+
+    It is ``over`` and its log ``drained`` (all visible) at these times, in Unix ms; None: never.
+    """
+
+    lines: tuple[TrueLine, ...]
+    state: str
+    over: int | None
+    drained: float | None
+
+    @property
+    def ids(self) -> list[str]:
+        """The lines' ids, in their order."""
+        return [line.id for line in self.lines]
+
+
+@dataclass(frozen=True, slots=True)
+class CallReport:
+    """Calls so far and the most at once, by operation: `events`, `deployment`, `create`, …"""
+
+    counts: Mapping[str, int]
+    most_at_once: Mapping[str, int]
+
+
+class VercelApi(Startable):
+    """The API in another process, on a free port; a context manager of both kinds.
+
+    ``directory`` is where its log goes. ``play`` is how deployments go that are made through it.
+    """
+
+    team = TEAM
+
+    def __init__(
+        self, directory: Path, play: Play | None = None, *, seed: int = 0, port: int = 0
+    ) -> None:
+        self.port = port or free_port()
+        self.url = f"http://{HOST}:{self.port}"
+        self.token = secrets.token_hex(12)
+        self.stranger_token = secrets.token_hex(12)
+        """The token of one who may see nothing of it."""
+        self._directory = directory
+        self._play = play or Play()
+        self._seed = seed
+        self._child: Child | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables by which clients find it; the deployments are then the user's own."""
+        return {"VERCEL_API_URL": self.url, "VERCEL_TOKEN": self.token}
+
+    def start(self) -> None:
+        """Start it, without any deployment; return when it serves. Raises ServerFailed."""
+        self._child = Child(
+            [
+                *(sys.executable, "-m", "infra.local.vercel_api"),
+                *("--host", HOST, "--port", str(self.port), "--seed", str(self._seed)),
+                *("--token", self.token, "--stranger-token", self.stranger_token),
+            ],
+            self._directory / "vercel-api.log",
+            self._serves,
+        )
+        httpx.put(
+            f"{self.url}{PREFIX}/play", json=asdict(self._play), trust_env=False
+        ).raise_for_status()
+
+    def stop(self) -> None:
+        """End it; everything it knew is gone."""
+        if self._child:
+            self._child.stop()
+
+    async def deploy(
+        self,
+        build: str | Script = "next",
+        *,
+        speed: float = 1.0,
+        chaos: Chaos = ORDERLY,
+        name: str = "shop",
+        age: float = 0.0,
+        target: str | None = None,
+        team: bool = False,
+    ) -> Made:
+        """Make a deployment that began ``age`` seconds ago: of the user, or of the team."""
+        more = {"name": name, "age": age, "target": target, "team": team}
+        wanted = asdict(Play(build, speed, chaos)) | more
+        return Made(**(await self._request("POST", "/deployments", wanted)).json())
+
+    async def play_next(
+        self, build: str | Script = "next", *, speed: float = 1.0, chaos: Chaos = ORDERLY
+    ) -> None:
+        """Say how deployments go that are made through the API from now on."""
+        await self._request("PUT", "/play", asdict(Play(build, speed, chaos)))
+
+    async def truth(self, deployment: str) -> Truth:
+        """Return what is to be read of a deployment (its id) in the end."""
+        members = (await self._request("GET", f"/deployments/{deployment}/truth")).json()
+        lines = tuple(TrueLine(**line) for line in members.pop("lines"))
+        return Truth(lines=lines, **members)
+
+    async def calls(self, deployment: str | None = None) -> CallReport:
+        """Return how often it was called: in all, or naming a deployment so (its id)."""
+        query = "" if deployment is None else f"?deployment={deployment}"
+        return CallReport(**(await self._request("GET", f"/calls{query}")).json())
+
+    async def forget_calls(self) -> None:
+        """Count from here."""
+        await self._request("DELETE", "/calls")
+
+    async def fault(
+        self,
+        kind: Kind,
+        *,
+        operations: Sequence[str] = (),
+        times: int | None = None,
+        probability: float = 1.0,
+        seed: int = 0,
+        seconds: float = 0.0,
+        status: int = 500,
+        retry_after: float | None = None,
+    ) -> None:
+        """Put a fault in force; faults.py says what the arguments mean."""
+        rule = {
+            "kind": kind,
+            "operations": list(operations),
+            "times": times,
+            "probability": probability,
+            "seed": seed,
+            "seconds": seconds,
+            "status": status,
+            "retry_after": retry_after,
+        }
+        await self._request("POST", "/faults", rule)
+
+    async def clear_faults(self) -> None:
+        """Lift all faults."""
+        await self._request("DELETE", "/faults")
+
+    def _serves(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}{PREFIX}/health", trust_env=False).status_code == 204
+        except httpx.TransportError:
+            return False
+
+    async def _request(
+        self, method: str, path: str, body: dict[str, Any] | None = None
+    ) -> httpx.Response:
+        # A client of its own each time: it belongs to one event loop, the server to no one.
+        async with httpx.AsyncClient(
+            verify=False, trust_env=False, timeout=CONTROL_SECONDS
+        ) as client:
+            answer = await client.request(method, f"{self.url}{PREFIX}{path}", json=body)
+        if answer.is_error:
+            raise ValueError(f"the server refused {method} {path}: {answer.text}")
+        return answer
