@@ -10,13 +10,14 @@ from benchmarks.bare import app
 from lastevent.adapters.lambda_stream.loop import Runtime
 
 
-async def _nothing() -> None:
+async def _nothing(*_: object) -> None:
     pass
 
 
 async def run() -> None:
     """Serve until the process is ended."""
-    runtime = Runtime(app, os.environ["AWS_LAMBDA_RUNTIME_API"], os.environ, rest=_nothing)
+    address = os.environ["AWS_LAMBDA_RUNTIME_API"]
+    runtime = Runtime(app, address, os.environ, rest=_nothing, perform=_nothing)
     await runtime.run(asyncio.Event())
 
 

@@ -111,8 +111,10 @@ class Follower:
     def _take(self, piece: bytes) -> None:
         now = monotonic_ns()
         for message in self._decoder.feed(piece):
-            if message.data.startswith("~"):
-                mark = message.data.split("~")[1].encode()
+            # A source may have put the mark into words of its own.
+            parts = message.data.split("~", 2)
+            if len(parts) == 3:
+                mark = parts[1].encode()
                 self.numbers.append(sequence_of(mark))
                 self.delays.append((now - published_ns(mark)) / 1e6)
                 self._more.set()

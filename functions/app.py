@@ -11,10 +11,24 @@ from lastevent.serve.app import App, Functions
 
 FUNCTIONS = {
     "/api": "functions.streams",
+    "/api/cron": "functions.cron",
+    "/api/deploy": "functions.deployments",
+    "/api/jobs": "functions.jobs",
     "/api/previews": "functions.previews",
 }
 """Path prefix to module; the longest that fits counts."""
 
+TASKS = {
+    "preview": "functions.previews:run",
+    "sweep": "functions.cron:sweep",
+}
+"""What may be done in an invocation of its own, by name: module and function."""
+
 PAGES = Path(__file__).parent.parent / "public"  # absent on Vercel, whose CDN has them
 
-app = App(Functions(FUNCTIONS), pages=PAGES if PAGES.is_dir() else None, bounds=vercel.bounds)
+app = App(
+    Functions(FUNCTIONS),
+    pages=PAGES if PAGES.is_dir() else None,
+    bounds=vercel.bounds,
+    tasks=TASKS,
+)

@@ -1,7 +1,8 @@
 """Previews: start and stop the commands that the settings name, and follow their logs."""
 
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import partial
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -11,10 +12,14 @@ from lastevent.core.errors import Transient
 from lastevent.core.topic import matches_any, stream_name
 from lastevent.serve.app import App, endpoint, leg_endpoint, router
 from lastevent.serve.auth import Identity
+from lastevent.serve.invocation import Invocation, invocation_of
 from lastevent.serve.service import Service
 from lastevent.serve.subscribe import Subscription, requested_types
+from lastevent.serve.tasks import Task, spawn
 from lastevent.services.preview import Preview, stream_of
 from lastevent.services.previews import Previews
+
+TASKS = {"preview": "functions.previews:run"}
 
 ALL = stream_of("*")
 """Who may append to all of these may start and stop previews."""
@@ -35,6 +40,7 @@ def _described(preview: Preview) -> dict[str, object]:
         "name": preview.name,
         "state": preview.state,
         "started_at": preview.started_at,
+        "ends_at": preview.ends_at,
         "ended_at": preview.ended_at,
         "code": preview.code,
         "signal": preview.signal,
@@ -71,8 +77,36 @@ async def start(service: Service, request: Request) -> Response:
     identity = await service.auth.identify(request)
     identity.must_append(ALL)
     body = validate(StartBody, parse_json(await read_body(request, BODY_BYTES)))
-    preview = await service.part(_previews).start(body.name)
+    previews = service.part(_previews)
+    invocation = invocation_of(request.scope)
+    if invocation.may_freeze:  # nothing here lives on after the answer
+        preview = await _spawned(service, invocation, await previews.announce(body.name))
+    else:
+        preview = await previews.start(body.name)
     return JSONResponse(_described(preview), 201, headers=NO_STORE)
+
+
+async def _spawned(service: Service, invocation: Invocation, preview: Preview) -> Preview:
+    try:
+        await spawn(service, invocation, Task("preview", {"id": preview.id}))
+    except Exception:
+        # Whoever asked hears that it failed: so it must not run, should the task have been taken.
+        with suppress(Transient):  # else nobody claims it, as a rule, and it ends as lost
+            await service.part(_previews).stop(preview.id)
+        raise
+    return preview
+
+
+async def run(service: Service, invocation: Invocation, argument: Mapping[str, Any]) -> None:
+    """Run the preview whose ``id`` the argument names, until its end or that of the invocation."""
+    previews = service.part(_previews)
+    await previews.run(str(argument.get("id")), invocation.deadline, service.stopping)
+
+
+async def sweep(service: Service) -> Sequence[Mapping[str, object]]:
+    """End the logs of previews whose server is gone."""
+    lost = await service.part(_previews).sweep()
+    return [{"stream": it.stream, "kind": "previews", "state": it.state} for it in lost]
 
 
 async def show(service: Service, request: Request) -> Response:
@@ -95,7 +129,7 @@ async def _log(service: Service, request: Request) -> Subscription:
     with suppress(Transient):  # the leg says so itself, and keeps its client (RULES 18)
         await previews.get(id)
     return Subscription(
-        (stream_of(id),), types=requested_types(request), during=partial(previews.watch, id)
+        (stream_of(id),), types=requested_types(request), during=lambda _: previews.watch(id)
     )
 
 
@@ -107,4 +141,4 @@ routes = [
     Route("/api/previews/{id}/logs/stream", leg_endpoint(_log), methods=["GET"]),
 ]
 
-app = App(router(routes))
+app = App(router(routes), tasks=TASKS)

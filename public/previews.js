@@ -178,7 +178,9 @@ function take(event) {
     lines.add(event.type, String(fields.text ?? ""), fields.open === true);
   } else if (event.type === "started") {
     run.started = fields.time;
-    lines.note("note", `${fields.name} started as process ${fields.pid}, ${clockTime(fields.time)}`);
+    const until = fields.ends_at ? `, to be ended at ${clockTime(fields.ends_at)}` : "";
+    const begun = `${fields.name} started as process ${fields.pid}, ${clockTime(fields.time)}`;
+    lines.note("note", begun + until);
   } else if (event.type === "exit") {
     end(fields.time, exitWords(fields));
     lines.note("note", `${run.outcome}, ${clockTime(fields.time)}`);

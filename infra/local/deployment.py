@@ -32,6 +32,8 @@ BUILT = ROOT / "dist"
 TOKEN_SECONDS = 12 * 3600.0
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
+SWEEP_SECONDS = 60.0
+"""As template.yaml has it."""
 
 Make = Callable[[Mapping[str, str], Path, int], Platform]
 
@@ -41,7 +43,8 @@ def _vercel(environment: Mapping[str, str], data: Path, port: int) -> Platform:
 
 
 def _lambda_stream(environment: Mapping[str, str], data: Path, port: int) -> Platform:
-    return LambdaStream(environment, data, fresh(BUILT / "lambda", bundle_for_lambda), port)
+    bundle = fresh(BUILT / "lambda", bundle_for_lambda)
+    return LambdaStream(environment, data, bundle, port, SWEEP_SECONDS)
 
 
 def _lambda_buffered(environment: Mapping[str, str], data: Path, port: int) -> Platform:

@@ -17,7 +17,14 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from infra.local.aws import FunctionUrl, HttpApi, LambdaFunction
+from infra.local.aws import (
+    EventQueue,
+    FunctionUrl,
+    HttpApi,
+    InvokeApi,
+    LambdaFunction,
+    Schedule,
+)
 from infra.local.child import HOST, Child, ServerFailed, Startable, answers, free_port
 from infra.local.vercel import VercelServer
 from infra.vercel.build import BuildFailed, build
@@ -26,6 +33,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BUNDLE = ROOT / "infra" / "lambda" / "bundle"
 BUNDLE_SECONDS = 300.0
 WRAPPER = "/var/task/lambda-stream"
+EVENT_AGE_SECONDS = 60.0
+SWEEP = {"lastevent": {"task": "sweep"}}
+"""As template.yaml has them: how long an asynchronous event waits, and what the schedule sends."""
 
 SOURCES = ("functions", "infra/lambda", "infra/vercel", "lib", "public", "requirements")
 """What a built artefact is made from, beside the files of the checkout's root."""
@@ -104,38 +114,56 @@ class Vercel(Platform):
 
 
 class Lambda(Platform):
-    """The ``built`` bundle on the emulator of Lambda, with one way to its answers."""
+    """The ``built`` bundle on the emulator of Lambda, with one way to its answers.
+
+    It can invoke itself; ``sweep_seconds``: how often a schedule has it sweep, None for never.
+    """
 
     streams: bool
     handler: str
 
     def __init__(
-        self, environment: Mapping[str, str], directory: Path, built: Path, port: int = 0
+        self,
+        environment: Mapping[str, str],
+        directory: Path,
+        built: Path,
+        port: int = 0,
+        sweep_seconds: float | None = None,
     ) -> None:
+        invoke_port = free_port()
         self.function = LambdaFunction(
             built,
             self.handler,
-            environment,
+            {**environment, "AWS_ENDPOINT_URL_LAMBDA": f"http://{HOST}:{invoke_port}"},
             data=directory,
             name="stream" if self.streams else "api",
             timeout=60.0 if self.streams else 29.0,
             wrapper=WRAPPER if self.streams else None,
             max_environments=50,
         )
-        front = FunctionUrl if self.streams else HttpApi
-        self._front = front(self.function, port or free_port())
-        self.url = self._front.url
+        self.events = EventQueue(
+            self.function, retry_seconds=(), event_age_seconds=EVENT_AGE_SECONDS
+        )
+        front = (FunctionUrl if self.streams else HttpApi)(self.function, port or free_port())
+        self._parts: list[Startable] = [
+            self.function,
+            InvokeApi(self.function, self.events, invoke_port),
+            front,
+        ]
+        if sweep_seconds is not None:
+            self._parts.append(Schedule(self.function, self.events, SWEEP, sweep_seconds))
+        self.url = front.url
         self.log = self.function.log
 
     def start(self) -> None:
         """Be ready; a function starts with each request that finds none free."""
-        self.function.start()
-        self._front.start()
+        for part in self._parts:
+            part.start()
 
     def stop(self) -> None:
         """End all environments."""
-        self._front.stop()
-        self.function.stop()
+        for part in reversed(self._parts):
+            part.stop()
 
     def kill(self) -> None:
         """Kill all environments."""

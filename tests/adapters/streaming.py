@@ -11,6 +11,9 @@ import jwt
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lastevent.adapters.lambda_stream.loop import Runtime
+from lastevent.core.errors import NotFound
+from lastevent.serve.invocation import Invocation
+from lastevent.serve.tasks import Task
 from tests.adapters.runtime_api import WAIT_SECONDS, PlayedApi
 
 SECRET = "s" * 40
@@ -26,12 +29,19 @@ async def no_rest() -> None:
     """Let go of nothing."""
 
 
+async def no_task(task: Task, invocation: Invocation) -> object:
+    """Know no task."""
+    raise NotFound(f"there is no task {task.name}")
+
+
 @contextlib.asynccontextmanager
 async def served(
     app: ASGIApp,
     *,
     slots: int = 1,
     rest: Callable[[], Awaitable[None]] = no_rest,
+    perform: Callable[[Task, Invocation], Awaitable[object]] = no_task,
+    spawn: Callable[[Task], Awaitable[None]] | None = None,
     trailing_comment: bool = False,
     environ: MutableMapping[str, str] | None = None,
 ) -> AsyncIterator[PlayedApi]:
@@ -42,6 +52,8 @@ async def served(
             api.address,
             {} if environ is None else environ,
             rest=rest,
+            perform=perform,
+            spawn=spawn,
             slots=slots,
             trailing_comment=trailing_comment,
         )

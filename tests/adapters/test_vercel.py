@@ -20,6 +20,8 @@ async def test_the_deadline_becomes_an_instant_of_the_loop() -> None:
         reset_deadline(token)
     assert bounds.deadline == pytest.approx(asyncio.get_running_loop().time() + 20, abs=1)
     assert not bounds.buffered
+    assert bounds.may_freeze, "an instance sleeps between its requests"
+    assert bounds.spawn is None, "a task holds the request that asked for it"
     assert not bounds.held_is_billed, "Vercel bills the processor, and an instance once"
 
 
@@ -27,7 +29,7 @@ async def test_the_deadline_becomes_an_instant_of_the_loop() -> None:
 async def test_what_is_no_deadline_bounds_nothing(text: str | None) -> None:
     token = set_deadline(text)
     try:
-        assert vercel.bounds() == Invocation()
+        assert vercel.bounds() == Invocation(may_freeze=True)
     finally:
         reset_deadline(token)
 

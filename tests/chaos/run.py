@@ -153,7 +153,7 @@ async def chaos(
     try:
         for server in running:
             server.start()
-        await asyncio.gather(*(_answers(url) for url in urls))
+        await asyncio.gather(*(answers(url) for url in urls))
         acks: list[asyncio.Task[tuple[str, list[str]]]] = []
         for stream in streams:
             report.acknowledged[stream] = []
@@ -161,7 +161,7 @@ async def chaos(
             for n, seen in enumerate(report.seen[stream]):
                 follow = follow_client if n % 2 else follow_raw
                 own = random.Random(chance.random())
-                tasks.append(asyncio.create_task(follow(seen, stream, urls, own)))
+                tasks.append(asyncio.create_task(follow(seen, f"/api/streams/{stream}", urls, own)))
             for n in range(publishers):
                 process = await _publisher(f"p{n}", seconds, chance.randrange(10**6), stream, urls)
                 processes.append(process)
@@ -193,7 +193,7 @@ async def chaos(
     return report
 
 
-async def _answers(url: str) -> None:
+async def answers(url: str) -> None:
     async with asyncio.timeout(START_SECONDS), httpx.AsyncClient() as client:
         while True:
             with contextlib.suppress(httpx.HTTPError):

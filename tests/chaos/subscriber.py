@@ -14,10 +14,11 @@ from lastevent.core.wire import Decoder
 
 @dataclass
 class Seen:
-    """What one subscriber got: the events' ids and data, in the order of arrival."""
+    """What one subscriber got: the events' ids, types and data, in the order of arrival."""
 
     name: str
     ids: list[str] = field(default_factory=list)
+    types: list[str] = field(default_factory=list)
     data: list[str] = field(default_factory=list)
     legs: int = 0
     cuts: int = 0
@@ -25,7 +26,7 @@ class Seen:
     ended: bool = False
 
 
-async def follow_raw(seen: Seen, stream: str, urls: list[str], chance: random.Random) -> None:
+async def follow_raw(seen: Seen, path: str, urls: list[str], chance: random.Random) -> None:
     """Follow by hand: the bare wire, another server each time, no de-duplication.
 
     Some legs it cuts itself, wherever in a frame that happens to be.
@@ -37,7 +38,7 @@ async def follow_raw(seen: Seen, stream: str, urls: list[str], chance: random.Ra
             decoder = Decoder(last_event_id=cursor)
             headers = {"Last-Event-ID": cursor} if cursor else {}
             patience = chance.uniform(0.1, 2.0) if chance.random() < 0.3 else 20.0
-            url = f"{chance.choice(urls)}/api/streams/{stream}"
+            url = f"{chance.choice(urls)}{path}"
             try:
                 async with (
                     asyncio.timeout(patience),
@@ -47,29 +48,31 @@ async def follow_raw(seen: Seen, stream: str, urls: list[str], chance: random.Ra
                         seen.ended = True
                     async for chunk in leg.aiter_raw():
                         for message in decoder.feed(chunk):
-                            if message.type == "work":
-                                seen.ids.append(message.id)
-                                seen.data.append(message.data)
-                            elif message.type == "stream":
+                            if message.type == "stream":
                                 state = json.loads(message.data)["state"]
                                 seen.resets += state == "reset"
                                 seen.ended = seen.ended or state == "end"
+                            elif message.type != "heartbeat":
+                                seen.ids.append(message.id)
+                                seen.types.append(message.type)
+                                seen.data.append(message.data)
             except (TimeoutError, httpx.HTTPError):
                 seen.cuts += 1
                 await asyncio.sleep(0.05)
             cursor = decoder.last_event_id
 
 
-async def follow_client(seen: Seen, stream: str, urls: list[str], chance: random.Random) -> None:
+async def follow_client(seen: Seen, path: str, urls: list[str], chance: random.Random) -> None:
     """Follow with the Python client, on another server whenever it gives up."""
     cursor: str | None = None
     while not seen.ended:
         seen.legs += 1
-        url = f"{chance.choice(urls)}/api/streams/{stream}"
+        url = f"{chance.choice(urls)}{path}"
         async with Stream(url, cursor=cursor, attempts=2) as events:
             try:
                 async for event in events:
                     seen.ids.append(event.id)
+                    seen.types.append(event.type)
                     seen.data.append(event.data)
                 seen.ended = True
             except LastEventError:

@@ -11,10 +11,13 @@ from typing import Any
 
 import pytest
 
+import functions.app
+from infra.local import platforms
 from lastevent.adapters.lambda_buffered import LambdaHandler
 from lastevent.core.policy import POLICIES
-from lastevent.serve.app import App
+from lastevent.serve.app import SWEEP, App
 from lastevent.serve.settings import Settings
+from lastevent.serve.tasks import Task
 from lastevent.stores.url import open_store
 from tests.infra import sam
 from tests.infra.stack import Stack
@@ -73,7 +76,8 @@ def test_the_functions_url_streams(stack: Stack) -> None:
 def test_everybody_may_call_the_url_and_nothing_else(stack: Stack) -> None:
     """A new URL needs both: https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html"""
     permissions = stack.of_type("AWS::Lambda::Permission").values()
-    of_all = [it for it in permissions if it["Principal"] != "apigateway.amazonaws.com"]
+    services = ("apigateway.amazonaws.com", "events.amazonaws.com")
+    of_all = [it for it in permissions if it["Principal"] not in services]
     to_all = {"FunctionName": "StreamFunction", "Principal": "*"}
     url = {**to_all, "Action": "lambda:InvokeFunctionUrl", "FunctionUrlAuthType": "NONE"}
     function = {**to_all, "Action": "lambda:InvokeFunction", "InvokedViaFunctionUrl": True}
@@ -196,6 +200,56 @@ def test_the_functions_may_do_no_more_than_they_must(stack: Stack) -> None:
     assert allowed["traces"]["Resource"] == "*"
     assert allowed["traces"]["Action"] == ["xray:PutTelemetryRecords", "xray:PutTraceSegments"]
     assert not any("*" in action for it in allowed.values() for action in it["Action"])
+
+
+def test_the_streaming_function_may_invoke_itself(stack: Stack) -> None:
+    """Unqualified, as AsynchronousInvoke calls it: a permission on that covers no version."""
+    (policy,) = stack.of_type("AWS::IAM::Policy").values()
+    assert policy["Roles"] == ["Role"]
+    assert policy["PolicyDocument"]["Statement"] == [
+        {"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": "StreamFunction.Arn"}
+    ]
+
+
+def test_a_task_is_tried_once_and_soon(stack: Stack) -> None:
+    (config,) = stack.of_type("AWS::Lambda::EventInvokeConfig").values()
+    assert config == {
+        "FunctionName": "StreamFunction",
+        "Qualifier": "$LATEST",
+        "MaximumRetryAttempts": 0,
+        "MaximumEventAgeInSeconds": 60,
+        "DestinationConfig": {},
+    }
+    assert config["MaximumEventAgeInSeconds"] == platforms.EVENT_AGE_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("parameters", "state", "rate"),
+    [
+        ({}, "ENABLED", "rate(1 minute)"),
+        ({"Sweep": "no"}, "DISABLED", "rate(1 minute)"),
+        ({"SweepRate": "cron(0 * * * ? *)"}, "ENABLED", "cron(0 * * * ? *)"),
+    ],
+    ids=str,
+)
+def test_a_schedule_sweeps(
+    template: dict[str, Any], parameters: dict[str, str], state: str, rate: str
+) -> None:
+    stack = Stack(template, **parameters)
+    ((name, rule),) = stack.of_type("AWS::Events::Rule").items()
+    assert (rule["State"], rule["ScheduleExpression"]) == (state, rate)
+    pattern = sam.source()["Parameters"]["SweepRate"]["AllowedPattern"]
+    assert re.fullmatch(pattern, rate)
+    (target,) = rule["Targets"]
+    assert target["Arn"] == "StreamFunction.Arn"
+    assert target["RetryPolicy"]["MaximumRetryAttempts"] == 0
+    task = Task.of_event(json.loads(target["Input"]))
+    assert task == SWEEP
+    assert task.name in functions.app.TASKS
+    permissions = stack.of_type("AWS::Lambda::Permission").values()
+    (allowed,) = [it for it in permissions if it["Principal"] == "events.amazonaws.com"]
+    assert allowed["FunctionName"] == "StreamFunction"
+    assert allowed["SourceArn"] == f"{name}.Arn"
 
 
 def test_upstash_alone_needs_no_table(template: dict[str, Any]) -> None:

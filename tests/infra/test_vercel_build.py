@@ -93,6 +93,17 @@ def test_the_cdn_gets_the_pages_with_their_headers(vercel_output: Path) -> None:
     assert headers == {name: text for name, text in HEADERS.items() if name != "Cache-Control"}
 
 
+@built
+def test_the_sweep_is_on_a_schedule_that_the_free_plan_takes(vercel_output: Path) -> None:
+    """https://vercel.com/docs/cron-jobs/usage-and-pricing: at most once a day, or it fails."""
+    config = json.loads((vercel_output / "config.json").read_text())
+    (cron,) = config["crons"]
+    assert cron["path"] == "/api/cron/sweep"
+    minute, hour, *days = cron["schedule"].split()
+    assert days == ["*", "*", "*"]
+    assert (int(minute), int(hour)) == (0, 5)
+
+
 @pytest.fixture
 def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
     """Return a function that puts a script in the place of Vercel's command line."""

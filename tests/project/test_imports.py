@@ -11,7 +11,7 @@ import pytest
 
 from tests.project.tree import ROOT, code_files, module_name
 
-HEAVY = frozenset({"boto3", "botocore", "upstash_redis", "httpx", "playwright"})
+HEAVY = frozenset({"boto3", "botocore", "upstash_redis", "httpx", "playwright", "websockets"})
 
 REPORT = """
 import importlib, json, sys, threading
@@ -54,7 +54,7 @@ def test_every_module_imports_by_itself(module: str) -> None:
 
 
 def test_the_subscribe_path_loads_nothing_heavy() -> None:
-    loaded = loaded_by("functions.app", "functions.streams")
+    loaded = loaded_by("functions.app", "functions.streams", "functions.jobs")
     assert loaded & HEAVY == set()
 
 

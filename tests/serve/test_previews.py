@@ -1,5 +1,6 @@
 """Previews over HTTP: who may start, read and stop them, and how their logs are followed."""
 
+import asyncio
 import json
 import math
 from collections.abc import Awaitable, Callable
@@ -9,10 +10,14 @@ from typing import Any
 import jwt
 import pytest
 
-from functions.previews import routes
+from functions.previews import TASKS, routes, sweep
+from lastevent.core.errors import Transient
 from lastevent.core.event import NewEvent
+from lastevent.serve.invocation import Invocation
+from lastevent.serve.tasks import Task, Tasks
+from lastevent.services.ledger import GONE, STOPPED_BEFORE
 from lastevent.services.preview import Preview
-from lastevent.services.previews import GONE, KIND
+from lastevent.services.previews import KIND
 from lastevent.stores.url import open_store
 from tests.serve.running import Running, Serve, state
 from tests.sources.processes import sh
@@ -171,16 +176,64 @@ async def test_who_may_do_what(serve_previews: ServePreviews) -> None:
     assert (await statuses(operator))[2:] == [201, 200]
 
 
-async def test_a_log_whose_server_died_ends_while_it_is_followed(
+async def test_where_a_process_may_freeze_a_start_answers_at_once(
     serve_previews: ServePreviews,
 ) -> None:
-    server = await serve_previews()
+    server = await serve_previews(bounds=lambda: Invocation(may_freeze=True))
+    server.service.tasks = Tasks(server.service, TASKS)
+    preview = await begin(server, "lasts")
+    assert (preview["state"], preview["ends_at"]) == ("starting", None)
+    path = f"/api/previews/{preview['id']}"
+    async with server.leg(f"{path}/logs/stream?types=stdout,exit") as leg:
+        assert json.loads((await leg.notes(1))[0].data)["text"] == "up"
+        assert (await server.client.delete(path)).json()["state"] == "stopping"
+        assert json.loads((await leg.notes(1))[0].data)["signal"] == "SIGTERM"
+
+
+async def test_a_task_that_cannot_be_spawned_leaves_nothing_that_may_start(
+    serve_previews: ServePreviews,
+) -> None:
+    async def fails(task: Task) -> None:
+        raise Transient("the platform takes no task now")
+
+    server = await serve_previews(bounds=lambda: Invocation(may_freeze=True, spawn=fails))
+    server.service.tasks = Tasks(server.service, TASKS)
+    answer = await server.client.post("/api/previews", json={"name": "lasts"})
+    assert answer.status_code == 503
+    (preview,) = (await server.client.get("/api/previews")).json()["previews"]
+    page = await server.service.store.log.read(f"preview:{preview['id']}", None)
+    assert [json.loads(event.data)["error"] for event in page.events] == [STOPPED_BEFORE]
+    assert page.closed
+
+
+async def abandoned(server: Running) -> Preview:
+    """Leave what a server leaves that dies while it runs a preview."""
     store = server.service.store
     preview = Preview.new("site", "dead", 1_800_000_000_000).running()
     lease = await store.leases.acquire(preview.stream, "dead", 0.5)
     assert lease is not None
     await store.log.append(preview.stream, [NewEvent("stdout", "{}")], fence=lease.token)
     await store.records.put(KIND, preview.id, preview.text)
+    return preview
+
+
+async def test_the_sweep_finds_what_nobody_follows(serve_previews: ServePreviews) -> None:
+    server = await serve_previews()
+    await begin(server, "lasts")
+    preview = await abandoned(server)
+    assert await sweep(server.service) == [], "its lease may still be held"
+    await asyncio.sleep(0.6)
+    (found,) = await sweep(server.service)
+    assert found == {"stream": preview.stream, "kind": "previews", "state": "lost"}
+    assert (await server.service.store.log.describe(preview.stream)).closed
+    assert await sweep(server.service) == []
+
+
+async def test_a_log_whose_server_died_ends_while_it_is_followed(
+    serve_previews: ServePreviews,
+) -> None:
+    server = await serve_previews()
+    preview = await abandoned(server)
     async with server.leg(f"/api/previews/{preview.id}/logs/stream") as leg:
         await leg.until("live")
         *_, failure, _ = await leg.until("end")

@@ -6,7 +6,9 @@ import pytest
 
 from lastevent.core.event import Event
 from lastevent.core.topic import stream_name
-from lastevent.services.preview import Preview, failure, iso
+from lastevent.services.preview import Preview
+from lastevent.services.run import iso
+from lastevent.sources.pump import failure
 
 NOW = 1_800_000_000_123
 

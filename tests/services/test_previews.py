@@ -4,7 +4,7 @@ import asyncio
 import json
 import math
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,94 +12,30 @@ from typing import Any
 import pytest
 
 from lastevent.core.errors import Conflict, Fenced, NotFound, Transient
-from lastevent.core.event import Event, NewEvent
-from lastevent.services.preview import Preview, failure
-from lastevent.services.previews import GONE, KIND, SHUT_DOWN, Previews
-from lastevent.sources.command import CommandSpec
+from lastevent.core.event import NewEvent
+from lastevent.services.ledger import GONE
+from lastevent.services.preview import Preview
+from lastevent.services.previews import KIND, Previews
+from lastevent.services.runs import SHUT_DOWN
+from lastevent.sources.pump import failure
 from lastevent.stores.base import Store
 from lastevent.stores.url import open_store
 from tests.project.tree import ROOT
+from tests.services.logs import (
+    COMMANDS,
+    LEASE_SECONDS,
+    Serve,
+    closed,
+    ended,
+    eventually,
+    log_of,
+    pid_of,
+    said,
+)
 from tests.sources.processes import WAIT_SECONDS, Held, alive, sh, until
 from tests.sources.trouble import Trouble
 
-LEASE_SECONDS = 0.6
 HOST = Path(__file__).with_name("host.py")
-
-COMMANDS = {
-    "done": sh("echo hello; exit 3"),
-    "lasts": sh("echo $$; sleep 600"),
-    "missing": CommandSpec(("no-such-program",)),
-    "nowhere": CommandSpec(("true",), cwd=Path("/no/such/directory")),
-    "environment": sh("env"),
-}
-
-
-@pytest.fixture(params=["memory://", "sqlite:///{}/test.db"], ids=["memory", "sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return str(request.param).format(tmp_path)
-
-
-@pytest.fixture
-async def store(url: str) -> AsyncIterator[Store]:
-    made = open_store(url)
-    await made.prepare()
-    yield made
-    await made.close()
-
-
-Serve = Callable[..., Previews]
-
-
-@pytest.fixture
-async def serve(store: Store) -> AsyncIterator[Serve]:
-    """Return a function that makes a server's previews; two of them are two servers."""
-    made: list[Previews] = []
-
-    def server(
-        other: Store | None = None,
-        commands: Mapping[str, CommandSpec] = COMMANDS,
-        **options: Any,
-    ) -> Previews:
-        options = {"lease_seconds": LEASE_SECONDS, "grace_seconds": 1.0} | options
-        made.append(Previews(other or store, commands, **options))
-        return made[-1]
-
-    yield server
-    async with asyncio.timeout(WAIT_SECONDS):
-        for previews in made:
-            await previews.aclose()
-    assert len(asyncio.all_tasks()) == 1, "nothing runs on"
-
-
-async def log_of(store: Store, id: str) -> list[Event]:
-    return list((await store.log.read(f"preview:{id}", None)).events)
-
-
-async def closed(store: Store, id: str) -> bool:
-    return (await store.log.describe(f"preview:{id}")).closed
-
-
-async def said(store: Store, id: str, type: str) -> list[dict[str, Any]]:
-    return [json.loads(event.data) for event in await log_of(store, id) if event.type == type]
-
-
-async def eventually[T](look: Callable[[], Awaitable[T]], wanted: Callable[[T], object]) -> T:
-    """Look until what is seen is as wanted; return it."""
-    until = asyncio.get_running_loop().time() + WAIT_SECONDS
-    while not wanted(seen := await look()):
-        assert asyncio.get_running_loop().time() < until, f"last seen: {seen}"
-        await asyncio.sleep(0.02)
-    return seen
-
-
-async def ended(previews: Previews, id: str) -> Preview:
-    return await eventually(lambda: previews.get(id), lambda it: not it.is_active)
-
-
-async def pid_of(store: Store, id: str) -> int:
-    """Return the process that a preview's log names first."""
-    lines = await eventually(lambda: said(store, id, "stdout"), len)
-    return int(lines[0]["text"])
 
 
 async def test_a_run(store: Store, serve: Serve) -> None:
@@ -325,7 +261,7 @@ async def test_a_shutdown_ends_all_and_says_so(store: Store, serve: Serve) -> No
 async def test_a_shutdown_is_bounded_even_if_the_store_is_away(
     store: Store, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lastevent.services.previews.SHUTDOWN_SECONDS", 0.3)
+    monkeypatch.setattr("lastevent.services.life.SHUTDOWN_SECONDS", 0.3)
     trouble = Trouble()
     previews = serve(trouble.over(store))
     preview = await previews.start("lasts")
@@ -341,7 +277,7 @@ async def test_a_shutdown_refuses_what_is_still_starting(
     async def hangs(*args: object) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("lastevent.services.previews.SHUTDOWN_SECONDS", 0.1)
+    monkeypatch.setattr("lastevent.services.life.SHUTDOWN_SECONDS", 0.1)
     monkeypatch.setattr(store.leases, "acquire", hangs)
     previews = serve(grace_seconds=0.1)
     starting = asyncio.create_task(previews.start("lasts"))
@@ -436,7 +372,7 @@ async def test_viewers_share_one_check(store: Store, serve: Serve) -> None:
     preview = await there.start("lasts")
 
     def checks() -> int:
-        return sum("Previews._check" in repr(task.get_coro()) for task in asyncio.all_tasks())
+        return sum("Runs._check" in repr(task.get_coro()) for task in asyncio.all_tasks())
 
     async with here.watch(preview.id), here.watch(preview.id):
         async with here.watch(preview.id):

@@ -5,7 +5,7 @@ import contextlib
 import json
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -114,5 +114,14 @@ async def run(spec: CommandSpec, **options: Any) -> Sink:
     command, sink = Command(spec, **options), Sink()
     await command.start()
     async with asyncio.timeout(WAIT_SECONDS):
-        await command.pump(sink)
+        await drain(command, sink)
     return sink
+
+
+async def drain(
+    command: Command, sink: Callable[[Sequence[NewEvent], bool], Awaitable[None]]
+) -> None:
+    """Read a command to its end, as a pump does."""
+    async with contextlib.aclosing(command.read()) as batches:
+        async for batch in batches:
+            await sink(batch.events, batch.over)

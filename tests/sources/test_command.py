@@ -15,6 +15,7 @@ import uvloop
 from lastevent.core.errors import Fenced
 from lastevent.core.event import NewEvent
 from lastevent.sources import command as module
+from lastevent.sources.base import MAX_BATCH_BYTES
 from lastevent.sources.command import Command, CommandSpec, Exit
 from lastevent.sources.process import CHUNK_BYTES, PIPE_BYTES
 from lastevent.stores.base import MAX_BATCH_EVENTS
@@ -23,6 +24,7 @@ from tests.sources.processes import (
     Held,
     Sink,
     alive,
+    drain,
     python,
     run,
     sh,
@@ -90,7 +92,7 @@ print("Ada")
 """
     command, sink = Command(python(script, go)), Sink()
     await command.start()
-    pump = asyncio.create_task(command.pump(sink))
+    pump = asyncio.create_task(drain(command, sink))
     await until(lambda: len(sink.said("stdout")) == 2, "the prompt")
     line, prompt = sink.said("stdout")
     assert (line["text"], line.get("open")) == ("line", None)
@@ -111,7 +113,7 @@ while not pathlib.Path(sys.argv[1]).exists():
 """
     command, sink = Command(python(script, go)), Sink()
     await command.start()
-    pump = asyncio.create_task(command.pump(sink))
+    pump = asyncio.create_task(drain(command, sink))
     await until(lambda: sink.said("stdout"), "a piece of the line")
     go.touch()
     await asyncio.wait_for(pump, WAIT_SECONDS)
@@ -165,14 +167,14 @@ async def test_batches_are_bounded_in_bytes() -> None:
     sink.gate.clear()
     command = Command(python("for i in range(4000): print('x' * 1000)"))
     await command.start()
-    pump = asyncio.create_task(command.pump(sink))
+    pump = asyncio.create_task(drain(command, sink))
     assert command.pid is not None
     await asyncio.sleep(0.2)  # some output waits
     sink.gate.set()
     await asyncio.wait_for(pump, WAIT_SECONDS)
     assert len(sink.lines("stdout")) == 4000
     sizes = [sum(event.size for event in batch) for batch in sink.batches]
-    assert max(sizes) <= module.MAX_BATCH_BYTES + 2000
+    assert max(sizes) <= MAX_BATCH_BYTES + 2000
     assert max(map(len, sink.batches)) > 100, "what waits goes out together"
 
 
@@ -185,7 +187,7 @@ async def test_the_end_is_one_append_wherever_batches_end(
     sink.gate.clear()
     command = Command(sh(f"seq {lines}"))
     await command.start()
-    pump = asyncio.create_task(command.pump(sink))
+    pump = asyncio.create_task(drain(command, sink))
     await until(lambda: command.pid is not None and not alive(command.pid), "the end")
     await asyncio.sleep(0.05)
     sink.gate.set()
@@ -211,7 +213,7 @@ with open(sys.argv[1], "w") as count:
     sink.gate.clear()
     command = Command(python(script, count))
     await command.start()
-    pump = asyncio.create_task(command.pump(sink))
+    pump = asyncio.create_task(drain(command, sink))
     written = -1
     async with asyncio.timeout(WAIT_SECONDS):
         while written != (written := int(count.read_text() or 0) if count.exists() else 0) or (
@@ -232,7 +234,7 @@ async def test_what_the_sink_raises_ends_the_command() -> None:
         raise Fenced("another has it")
 
     with pytest.raises(Fenced):
-        await asyncio.wait_for(command.pump(refuse), WAIT_SECONDS)
+        await asyncio.wait_for(drain(command, refuse), WAIT_SECONDS)
     assert command.pid is not None and not alive(command.pid)
 
 
@@ -240,7 +242,7 @@ async def test_stop_ends_all_and_hands_on_the_last_words() -> None:
     script = "trap 'echo bye; exit 7' TERM; sleep 600 & echo $!; while :; do sleep 0.05; done"
     command, sink = Command(sh(script)), Sink()
     await command.start()
-    pump = asyncio.create_task(command.pump(sink))
+    pump = asyncio.create_task(drain(command, sink))
     await until(lambda: sink.said("stdout"))
     grandchild = int(sink.said("stdout")[0]["text"])
     assert alive(grandchild)
@@ -260,7 +262,7 @@ async def test_stop_does_not_wait_for_a_slow_sink() -> None:
     sink.gate.clear()
     command = Command(CommandSpec(("yes", "x" * 99)))
     await command.start()
-    pump = asyncio.create_task(command.pump(sink))
+    pump = asyncio.create_task(drain(command, sink))
     await asyncio.sleep(0.2)
     await asyncio.wait_for(command.stop(), WAIT_SECONDS)
     assert command.pid is not None and not alive(command.pid)
@@ -307,7 +309,7 @@ async def test_what_a_full_buffer_left_in_the_pipe_is_not_lost() -> None:
     sink.gate.clear()
     command = Command(sh("echo 0; sleep 0.2; seq 10000"), buffer_bytes=1)
     await command.start()
-    pump = asyncio.create_task(command.pump(sink))
+    pump = asyncio.create_task(drain(command, sink))
     await until(lambda: command.pid is not None and not alive(command.pid), "the end")
     await command.stop()  # the guard's end too
     sink.gate.set()
@@ -318,7 +320,7 @@ async def test_what_a_full_buffer_left_in_the_pipe_is_not_lost() -> None:
 async def test_when_the_guard_is_killed_so_is_the_command() -> None:
     command, sink = Command(sh("echo $PPID; sleep 600")), Sink()
     await command.start()
-    pump = asyncio.create_task(command.pump(sink))
+    pump = asyncio.create_task(drain(command, sink))
     await until(lambda: sink.said("stdout"))
     os.kill(int(sink.said("stdout")[0]["text"]), signal.SIGKILL)
     await asyncio.wait_for(pump, WAIT_SECONDS)
@@ -333,7 +335,7 @@ async def test_a_guard_that_hangs_is_ended_with_the_command(
     monkeypatch.setattr("lastevent.sources.process.MARGIN_SECONDS", 0.2)
     command, sink = Command(sh("echo $PPID; sleep 600"), grace_seconds=0.1), Sink()
     await command.start()
-    pump = asyncio.create_task(command.pump(sink))
+    pump = asyncio.create_task(drain(command, sink))
     await until(lambda: sink.said("stdout"))
     os.kill(int(sink.said("stdout")[0]["text"]), signal.SIGSTOP)
     await asyncio.wait_for(command.stop(), WAIT_SECONDS)
@@ -346,7 +348,7 @@ async def test_a_cancelled_pump_leaves_nothing_behind() -> None:
     held = Held()
     command = Command(sh("sleep 600"))
     await command.start()
-    pump = asyncio.create_task(command.pump(Sink()))
+    pump = asyncio.create_task(drain(command, Sink()))
     await asyncio.sleep(0.05)
     pump.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -381,7 +383,7 @@ async def test_a_stop_before_the_start_counts() -> None:
     command, sink = Command(sh("sleep 600")), Sink()
     await command.stop()
     await command.start()
-    await asyncio.wait_for(command.pump(sink), WAIT_SECONDS)
+    await asyncio.wait_for(drain(command, sink), WAIT_SECONDS)
     assert sink.exit == (None, "SIGTERM")
 
 
@@ -397,11 +399,11 @@ async def test_fifty_runs_leave_nothing_behind() -> None:
 async def test_a_pump_needs_a_start_and_happens_once() -> None:
     command = Command(sh("true"))
     with pytest.raises(RuntimeError):
-        await command.pump(Sink())
+        await drain(command, Sink())
     await command.start()
-    await command.pump(Sink())
+    await drain(command, Sink())
     with pytest.raises(RuntimeError):
-        await command.pump(Sink())
+        await drain(command, Sink())
 
 
 def test_the_environment_is_not_shown() -> None:

@@ -13,6 +13,8 @@ What it models, each where its module cites the vendor's page for it:
   second try; throttling; what is billed (environment.py, function.py);
 - function URLs, streamed and buffered, HTTP APIs, and REST APIs that stream, with their limits;
   a client's disconnect, which the function never sees (fronts.py);
+- the Invoke API, synchronous and asynchronous, the queue of asynchronous invocations with its
+  retries, and a schedule that feeds it (invoke_api.py, asynchronous.py);
 - Lambda Managed Instances as far as the Runtime API goes: several invocations in one environment,
   which is not frozen, and whose time-outs end nothing.
 
@@ -26,11 +28,23 @@ What it does not model:
 - access: no IAM, signatures, authorizers, CORS settings or tracing. Credentials are placeholders
   unless the caller gives some;
 - a reset of an environment after a time-out or crash in place of a new one, extensions, layers
-  (/opt), SnapStart, provisioned concurrency, scaling rates, asynchronous invocations and their
-  retries, logs in CloudWatch, limits of headers' sizes, and the way of several Availability Zones.
+  (/opt), SnapStart, provisioned concurrency, scaling rates, destinations of asynchronous
+  invocations and events that are handed out twice, logs in CloudWatch, limits of headers' sizes,
+  and the way of several Availability Zones.
 """
 
+from infra.local.aws.asynchronous import EventQueue, Schedule
 from infra.local.aws.fronts import FunctionUrl, HttpApi, RestApi
 from infra.local.aws.function import EnvironmentState, LambdaFunction
+from infra.local.aws.invoke_api import InvokeApi
 
-__all__ = ["EnvironmentState", "FunctionUrl", "HttpApi", "LambdaFunction", "RestApi"]
+__all__ = [
+    "EnvironmentState",
+    "EventQueue",
+    "FunctionUrl",
+    "HttpApi",
+    "InvokeApi",
+    "LambdaFunction",
+    "RestApi",
+    "Schedule",
+]

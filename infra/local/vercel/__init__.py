@@ -11,6 +11,8 @@ What it models:
 - cold starts; a crash fails its requests (`FUNCTION_INVOCATION_FAILED`), the next gets a new one
 - `maxDuration` as each request's deadline, told in a header; then 504, or a cut once bytes came
 - a request's body of at most 4.5 MB
+- an instance that is kept awake beyond an answer, until the runtime says that the request is over
+  (`waitUntil`); cron jobs, whenever a test wants them called
 - SIGTERM with a short grace time when an instance is retired
 - freezing (SIGSTOP) while nothing is in flight, if asked for; disconnects hidden, or told if asked
 
@@ -20,7 +22,7 @@ What it does not:
   and open files, and when exactly it freezes and retires
 - which bytes the real edge holds back, and how a cut at `maxDuration` looks beyond HTTP/1.1
 - the newer launcher, which waits for the lifespan before it sends requests (its socket has a fixed
-  path), the read-only file system, cron jobs, image optimization, middleware, `waitUntil`
+  path), the read-only file system, when cron jobs are due, image optimization, middleware
 - routes that the build of this project does not produce: such an output is refused
 
 `VercelServer` (server.py) runs it as a process of its own.

@@ -84,13 +84,15 @@ async def _serve(arguments: argparse.Namespace) -> None:
         max_duration=options.max_duration or function.max_duration,
         disconnects=options.disconnects,
     )
+    port = arguments.port or free_port()
+    url = f"http://{HOST}:{port}"
+    control = Control(pool, output.crons, url, environment.get("CRON_SECRET"))
     app = Starlette(
         routes=[
-            Mount(PREFIX, routes=Control(pool).routes()),
+            Mount(PREFIX, routes=control.routes()),
             Route("/{path:path}", edge, methods=None),
         ]
     )
-    port = arguments.port or free_port()
     config = uvicorn.Config(
         app,
         HOST,
@@ -109,7 +111,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     serving = asyncio.create_task(server.serve())
-    print(f"http://{HOST}:{port}", flush=True)
+    print(url, flush=True)
     waiting = asyncio.create_task(stopping.wait())
     try:
         await asyncio.wait([serving, waiting], return_when=asyncio.FIRST_COMPLETED)

@@ -80,7 +80,7 @@ class Edge:
             body = await _body(request)
             invocation = self._invoke(request, target, id, body, answer)
             if self._disconnects:
-                await _until_disconnected(invocation, receive)
+                await _until_disconnected(invocation, receive, answer)
             else:
                 await invocation
         except Failed as error:
@@ -102,7 +102,7 @@ class Edge:
             raise Failed(*THROTTLED) from None
         except InstanceFailed as error:
             raise Failed(*CRASHED) from error
-        async with instance.request() as number:
+        async with instance.request(ends_at) as number:
             headers = _headers(request, id, number, deadline, len(body))
             try:
                 async with asyncio.timeout_at(ends_at), Exchange.to(instance.port) as exchange:
@@ -128,6 +128,8 @@ class _Answer:
         self._target = target
         self._id = id
         self._begun = False
+        self.whole = False
+        """Whether the client has all of it."""
 
     async def start(self, status: int, headers: Headers) -> None:
         kept = [
@@ -148,6 +150,7 @@ class _Answer:
         await self._send({"type": "http.response.body", "body": piece, "more_body": True})
 
     async def end(self) -> None:
+        self.whole = True
         await self._send({"type": "http.response.body", "body": b""})
 
     async def fail(self, error: Failed) -> None:
@@ -224,13 +227,15 @@ def _headers(
     return kept + [(name.encode(), value.encode("latin-1")) for name, value in told.items()]
 
 
-async def _until_disconnected(invocation: Coroutine[Any, Any, None], receive: Receive) -> None:
-    """Await the invocation, but end it when the client leaves."""
+async def _until_disconnected(
+    invocation: Coroutine[Any, Any, None], receive: Receive, answer: _Answer
+) -> None:
+    """Await the invocation, but end it when the client leaves before it has its whole answer."""
     serving = asyncio.create_task(invocation)
     leaving = asyncio.create_task(disconnected(receive))
     try:
         await asyncio.wait([serving, leaving], return_when=asyncio.FIRST_COMPLETED)
-        if serving.done():
+        if serving.done() or answer.whole:
             await serving
     finally:
         for task in (serving, leaving):

@@ -83,10 +83,11 @@ class Instance:
         return len(self._in_flight)
 
     @contextlib.asynccontextmanager
-    async def request(self) -> AsyncIterator[int]:
+    async def request(self, ends_at: float) -> AsyncIterator[int]:
         """Hold the instance for one request; yields the request's number.
 
-        It is awake until the last one is over: answered, and ended as the runtime says.
+        It is awake until the last one is over: answered, and ended as the runtime says, which may
+        be long after the answer (`waitUntil`), but not after ``ends_at`` on the loop's clock.
         """
         self.served += 1
         number, ended = self.served, asyncio.Event()
@@ -97,19 +98,26 @@ class Instance:
         try:
             yield number
         finally:
-            await self._ended(ended)
-            del self._in_flight[number]
+            try:
+                await self._ended(ended, ends_at)
+            finally:
+                del self._in_flight[number]
             if self._freeze and not self._in_flight and not self.retiring and self.running:
                 self.frozen = True
                 self._signal(signal.SIGSTOP)
 
-    async def _ended(self, ended: asyncio.Event) -> None:
+    async def _ended(self, ended: asyncio.Event, ends_at: float) -> None:
         """Wait until the runtime has said that a request ended, or can say no more."""
+        left = ends_at - asyncio.get_running_loop().time()
         waiting = asyncio.create_task(ended.wait())
-        await asyncio.wait(
-            [waiting, self._exit], timeout=ENDED_SECONDS, return_when=asyncio.FIRST_COMPLETED
-        )
-        waiting.cancel()
+        try:
+            await asyncio.wait(
+                [waiting, self._exit],
+                timeout=max(left, ENDED_SECONDS),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            waiting.cancel()
 
     async def retire(self, grace_seconds: float) -> None:
         """Have the process end: SIGTERM, after ``grace_seconds`` SIGKILL."""

@@ -32,11 +32,15 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a build made: functions and static files by their paths, and the routes as written."""
+    """What a build made: functions and static files by their paths, and the routes as written.
+
+    ``crons``: the paths that are called on a schedule.
+    """
 
     functions: Mapping[str, Function]
     files: Mapping[str, Path]
     routes: Sequence[Mapping[str, Any]]
+    crons: Sequence[str] = ()
 
 
 def load(directory: Path) -> Output:
@@ -54,7 +58,12 @@ def load(directory: Path) -> Output:
     if config["version"] != 3 or config.keys() - KNOWN_KEYS:
         raise ServerFailed(f"config.json says what is not emulated: {', '.join(config)}")
     overrides: Mapping[str, Mapping[str, str]] = config.get("overrides", {})
-    return Output(functions, _files(directory / "static", overrides), config.get("routes", []))
+    return Output(
+        functions,
+        _files(directory / "static", overrides),
+        config.get("routes", []),
+        [cron["path"] for cron in config.get("crons", [])],
+    )
 
 
 def _function(path: Path) -> Function:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from infra.local.child import HOST, Child, Startable, free_port
-from infra.local.vercel.control import PREFIX
+from infra.local.vercel.control import CRON_SECONDS, PREFIX
 from infra.local.vercel.pool import Options
 
 CONTROL_SECONDS = 20.0
@@ -86,6 +86,11 @@ class VercelServer(Startable):
         """End all instances as a crash would."""
         await self._request("POST", "/instances/kill")
 
+    async def call_crons(self) -> list[dict[str, Any]]:
+        """Have what is on a schedule called now; return path, status and body of each answer."""
+        found: list[dict[str, Any]] = (await self._request("POST", "/crons", CRON_SECONDS)).json()
+        return found
+
     def _serves(self) -> bool:
         try:
             return httpx.get(f"{self.url}{PREFIX}/health", trust_env=False).status_code == 204
@@ -96,11 +101,11 @@ class VercelServer(Startable):
         found: dict[str, Any] = (await self._request("GET", "/instances")).json()
         return found
 
-    async def _request(self, method: str, path: str) -> httpx.Response:
+    async def _request(
+        self, method: str, path: str, seconds: float = CONTROL_SECONDS
+    ) -> httpx.Response:
         # A client of its own each time: it belongs to one event loop, the server to no one.
-        async with httpx.AsyncClient(
-            verify=False, trust_env=False, timeout=CONTROL_SECONDS
-        ) as client:
+        async with httpx.AsyncClient(verify=False, trust_env=False, timeout=seconds) as client:
             answer = await client.request(method, f"{self.url}{PREFIX}{path}")
         if answer.is_error:
             raise ValueError(f"the emulator refused {method} {path}: {answer.text}")

@@ -8,13 +8,14 @@ what it must not hold while it is frozen, and a start that fails where the platf
 import asyncio
 import logging
 import os
-from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any, cast
 
 from starlette.types import Message, Receive, Scope, Send
 
+from lastevent.adapters.lambda_invoke import own_function
 from lastevent.serve.app import App
 from lastevent.serve.invocation import SCOPE_KEY, Invocation
+from lastevent.serve.tasks import Task
 
 if TYPE_CHECKING:
     from mangum import Mangum
@@ -37,12 +38,20 @@ class LambdaHandler:
     def __init__(self, app: App) -> None:
         self._app = app
         self._mangum: Mangum | None = None
+        self._loop: asyncio.AbstractEventLoop
+        self._spawn = own_function(os.environ)
         if os.environ.get("AWS_LAMBDA_RUNTIME_API") and not _runs_in_a_loop():
             self._begin()
 
-    def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
-        """Answer one event of an HTTP API, a REST API or a function URL."""
+    def __call__(self, event: dict[str, Any], context: Any) -> Any:
+        """Answer one event of an HTTP API, a REST API or a function URL, or do a task.
+
+        What a task raises, or one that cannot be read, is a failed invocation.
+        """
         mangum = self._mangum or self._begin()
+        task = Task.of_event(event)
+        if task is not None:
+            return self._loop.run_until_complete(self._perform(task, context))
         return mangum(event, context)
 
     def _begin(self) -> "Mangum":
@@ -56,11 +65,12 @@ class LambdaHandler:
             loop.close()
             raise
         asyncio.set_event_loop(loop)
+        self._loop = loop
         self._mangum = Mangum(self._serve, lifespan="off", text_mime_types=IN_BASE64)
         return self._mangum
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope[SCOPE_KEY] = _invocation(scope)
+        scope[SCOPE_KEY] = self._invocation(scope["aws.context"], buffered=True)
         answer = _Answer(send)
         try:
             await self._app(scope, receive, answer.send)
@@ -71,6 +81,22 @@ class LambdaHandler:
         finally:
             await self._rest()
         await answer.complete()
+
+    async def _perform(self, task: Task, context: Any) -> object:
+        try:
+            return await self._app.perform(task, self._invocation(context))
+        finally:
+            await self._rest()
+
+    def _invocation(self, context: Any, *, buffered: bool = False) -> Invocation:
+        left = cast(float, context.get_remaining_time_in_millis()) / 1000
+        return Invocation(
+            deadline=asyncio.get_running_loop().time() + left,
+            buffered=buffered,
+            held_is_billed=True,
+            may_freeze=True,
+            spawn=self._spawn,
+        )
 
     async def _rest(self) -> None:
         try:
@@ -108,9 +134,3 @@ class _Answer:
     async def complete(self) -> None:
         if self.started and not self._whole:
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-def _invocation(scope: MutableMapping[str, Any]) -> Invocation:
-    left = cast(float, scope["aws.context"].get_remaining_time_in_millis()) / 1000
-    deadline = asyncio.get_running_loop().time() + left
-    return Invocation(deadline=deadline, buffered=True, held_is_billed=True)

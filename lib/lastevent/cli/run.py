@@ -3,11 +3,10 @@
 import argparse
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing, suppress
 
 from lastevent.cli.target import ENVIRONMENT, Commands, add_command, add_target, publisher
-from lastevent.core.event import NewEvent
 
 DESCRIPTION = """\
 Run a command and append its output to a stream, as it comes, then close the stream.
@@ -56,12 +55,12 @@ async def _run(args: argparse.Namespace) -> int:
     command = Command(CommandSpec(tuple(args.command)))
     async with publisher(args, args.stream) as sender:
 
-        async def sink(events: Sequence[NewEvent], close: bool) -> None:
-            await sender.publish_batch([(event.type, event.data) for event in events], close=close)
-
         async def pump() -> None:
             await command.start()
-            await command.pump(sink)
+            async with aclosing(command.read()) as batches:
+                async for batch in batches:
+                    said = [(event.type, event.data) for event in batch.events]
+                    await sender.publish_batch(said, close=batch.over)
 
         interruption = _Interruption(asyncio.create_task(pump()), command.stop)
         number = await interruption.wait()

@@ -62,7 +62,8 @@ def call(args: argparse.Namespace) -> int:
     host, port = listener.getsockname()[:2]
     print(f"Serving on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
     sys.setswitchinterval(SWITCH_SECONDS)
-    server = uvicorn.Server(uvicorn.Config(app, http="httptools", lifespan="on"))
+    # No WebSocket is served: without this, uvicorn loads the library that the bridge has for them.
+    server = uvicorn.Server(uvicorn.Config(app, http="httptools", ws="none", lifespan="on"))
     try:
         server.run([listener])
     finally:

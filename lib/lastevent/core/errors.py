@@ -15,8 +15,10 @@
     ├── CursorExpired     410  events after this cursor are gone
     ├── TooLarge          413  a body, an event or a batch over its limit
     ├── KeyReused         422  an idempotency key seen before with a different body
+    ├── UpstreamRefused   502  an outside service will never do what is asked
     └── Transient         503  trouble that passes; the same call may be made again
-        └── StoreUnavailable   the store does not answer
+        ├── StoreUnavailable   the store does not answer
+        └── UpstreamLost       an outside service does not answer, or not now
 
 Each carries the HTTP status and the title of its problem document (RFC 9457).
 """
@@ -123,6 +125,13 @@ class KeyReused(LastEventError):
     title = "Idempotency key reused"
 
 
+class UpstreamRefused(LastEventError):
+    """An outside service answers, and will never do what is asked of it."""
+
+    status = 502
+    title = "Refused upstream"
+
+
 class Transient(LastEventError):
     """Trouble that passes: the same call may be made again, after a pause."""
 
@@ -134,3 +143,16 @@ class StoreUnavailable(Transient):
     """The store does not answer, or not in time."""
 
     title = "Store unavailable"
+
+
+class UpstreamLost(Transient):
+    """An outside service does not answer, or says that it cannot now.
+
+    ``retry_after``: the seconds after which it wants to be asked again, None if it did not say.
+    """
+
+    title = "Upstream unavailable"
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

@@ -17,6 +17,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -27,13 +28,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from lastevent.core.errors import ConfigError, NotFound, Transient
 from lastevent.serve.access_log import redact_access_log
 from lastevent.serve.auth import Authenticator, development_secret
-from lastevent.serve.invocation import SCOPE_KEY, Invocation
+from lastevent.serve.invocation import SCOPE_KEY, Invocation, invocation_of
 from lastevent.serve.problem import log, problem
 from lastevent.serve.service import Service, of
 from lastevent.serve.settings import Settings
 from lastevent.serve.signals import on_termination
-from lastevent.serve.subscribe import Subscription, serve_leg
+from lastevent.serve.subscribe import Subscription, serve_leg, serve_trouble
+from lastevent.serve.tasks import Task, holding
+from lastevent.serve.visible_log import show_log
 from lastevent.stores.url import open_store
+
+SWEEP = Task("sweep")
+"""What a process that lives on does by itself, and a platform's schedule has done elsewhere."""
 
 Handler = Callable[[Service, Request], Awaitable[Response]]
 Resolver = Callable[[Service, Request], Awaitable[Subscription]]
@@ -58,7 +64,12 @@ class leg_endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         service = of(scope)
-        subscription = await self._resolver(service, Request(scope))
+        try:
+            subscription = await self._resolver(service, Request(scope))
+        except Transient as error:
+            log.warning("a leg could not begin: %s", error)
+            await serve_trouble(service, scope, send)
+            return
         await serve_leg(service, subscription, scope, receive, send)
 
 
@@ -100,6 +111,7 @@ class App:
     ``pages``: a directory of static files, served for GET requests that no function takes; None
     where a CDN serves them.
     ``bounds``: tells the bounds of the present request, where the platform is asked for them.
+    ``tasks``: what may be done in an invocation of its own, as tasks.Tasks has it.
     """
 
     def __init__(
@@ -107,8 +119,10 @@ class App:
         routes: ASGIApp,
         pages: Path | None = None,
         bounds: Callable[[], Invocation] | None = None,
+        tasks: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._routes = routes
+        self._tasks = tasks
         self._bounds = bounds
         self._directory = pages
         self._pages: ASGIApp | None = None
@@ -124,11 +138,16 @@ class App:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
-            scope["lastevent"] = await self._service()
+            scope["lastevent"] = service = await self._service()
             if self._bounds is not None:
                 scope.setdefault(SCOPE_KEY, self._bounds())
             scope["app"] = self  # has Starlette's routes raise errors instead of answering them
-            await self._inner(scope, receive, send)
+            invocation = invocation_of(scope)
+            if invocation.may_freeze and invocation.spawn is None:
+                async with holding(service, invocation) as scope[SCOPE_KEY]:
+                    await self._inner(scope, receive, send)
+            else:
+                await self._inner(scope, receive, send)
         else:
             await send({"type": "websocket.close"})
 
@@ -163,6 +182,14 @@ class App:
             log.warning("starting without the store: %s", error)
         return service
 
+    async def perform(self, task: Task, invocation: Invocation) -> object:
+        """Do a task that a platform has started an invocation for, and return its result.
+
+        Raises NotFound for one that is not known, Transient for one that had to be cancelled
+        before the invocation's deadline, and what the task raises.
+        """
+        return await (await self._service()).tasks.perform(task, invocation)
+
     async def rest(self) -> None:
         """Let go of what a process must not hold that may be frozen until its next request.
 
@@ -187,7 +214,7 @@ class App:
         if settings.development:
             secret = await asyncio.to_thread(development_secret, settings.data_dir)
         store = open_store(settings.store_url, settings.retention, wakeup_url=settings.wakeup_url)
-        service = Service(settings, store, Authenticator(settings, secret))
+        service = Service(settings, store, Authenticator(settings, secret), self._tasks)
         if settings.allowed_origins:
             self._inner = CORSMiddleware(
                 self._guarded,
@@ -205,6 +232,7 @@ class App:
                 max_age=86400,
             )
         redact_access_log()
+        show_log()
         return service
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
@@ -215,6 +243,8 @@ class App:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         restore = on_termination(service.begin_shutdown)
+        if service.settings.sweep_seconds and SWEEP.name in service.tasks:
+            service.tasks.repeat(SWEEP, service.settings.sweep_seconds)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         restore()

@@ -1,24 +1,31 @@
 """What a platform tells of one request: an adapter puts it into the scope, a leg obeys it."""
 
-from collections.abc import MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lastevent.serve.tasks import Task
 
 SCOPE_KEY = "lastevent.invocation"
 
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """The bounds of one request.
+    """The bounds of one request, and what may outlive it.
 
     ``deadline``: when the platform cuts it, an instant of the event loop's clock. ``buffered``: the
     client gets nothing before the response is whole. ``held_is_billed``: the platform bills each
-    second that the response is held, whether or not it does anything.
+    second that the response is held, whether or not it does anything. ``may_freeze``: the process
+    may be frozen while no request is in flight. ``spawn``: how the platform starts a task in an
+    invocation of its own, None where a task of this process has to do; for tasks.spawn alone.
     """
 
     deadline: float | None = None
     buffered: bool = False
     held_is_billed: bool = False
+    may_freeze: bool = False
+    spawn: "Callable[[Task], Awaitable[None]] | None" = None
 
 
 def invocation_of(scope: MutableMapping[str, Any]) -> Invocation:

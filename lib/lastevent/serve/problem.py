@@ -2,11 +2,12 @@
 
 import json
 import logging
+from math import ceil
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from lastevent.core.errors import LastEventError
+from lastevent.core.errors import LastEventError, UpstreamLost
 
 log = logging.getLogger("lastevent")
 
@@ -32,6 +33,8 @@ def problem(error: Exception) -> Response:
         detail = "Something went wrong here; it has been logged."
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, UpstreamLost) and error.retry_after is not None:
+        headers["Retry-After"] = str(max(1, ceil(error.retry_after)))
     if status in (429, 503):
         headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
     body = {"type": _type(kind), "title": title, "status": status, "detail": detail}

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
+from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 from lastevent.core.bounds import Reason
@@ -10,6 +11,7 @@ from lastevent.serve.auth import Authenticator
 from lastevent.serve.response import LegResponse
 from lastevent.serve.settings import Settings
 from lastevent.serve.tail import Tails
+from lastevent.serve.tasks import Tasks
 from lastevent.stores.base import Store
 
 T = TypeVar("T")
@@ -17,16 +19,24 @@ log = logging.getLogger("lastevent")
 
 
 class Service:
-    """The settings, the store, the tails, the open legs, and the parts that uses add.
+    """The settings, the store, the tails, the open legs, the tasks, and the parts that uses add.
 
-    ``stopping`` is set when the process is about to go: whoever waits for something stops waiting.
+    ``tasks`` are those that the application knows, as Tasks has them. ``stopping`` is set when the
+    process is about to go: whoever waits for something stops waiting.
     """
 
-    def __init__(self, settings: Settings, store: Store, auth: Authenticator) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        auth: Authenticator,
+        tasks: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.settings = settings
         self.store = store
         self.auth = auth
         self.tails = Tails(store)
+        self.tasks = Tasks(self, tasks)
         self.connections: set[LegResponse] = set()
         self.stopping = asyncio.Event()
         self._parts: dict[Callable[[Service], object], object] = {}
@@ -34,7 +44,8 @@ class Service:
     def part(self, make: Callable[["Service"], T]) -> T:
         """Return what ``make`` makes of this service, made once.
 
-        If it has ``aclose``, that is awaited when the process ends.
+        If it has ``aclose``, that is awaited when the process ends; if it has ``rest``, whenever
+        the process may be frozen.
         """
         if make not in self._parts:
             self._parts[make] = make(self)
@@ -52,12 +63,16 @@ class Service:
         To be called while no request is in flight. The next one begins with a look at the store,
         whatever this process knew before.
         """
+        for part in self._parts.values():
+            if hasattr(part, "rest"):
+                await part.rest()
         self.tails.close()
         await self.store.wakeup.rest()
 
     async def close(self) -> None:
-        """End what runs, the store last."""
+        """End what runs: the tasks before the parts that they use, the store last."""
         self.begin_shutdown()
+        await self.tasks.aclose()
         for part in self._parts.values():
             if hasattr(part, "aclose"):
                 try:

@@ -23,6 +23,7 @@ from lastevent.stores.url import UPSTASH_VARIABLES
 
 if TYPE_CHECKING:
     from lastevent.sources.command import CommandSpec
+    from lastevent.sources.job_upstream import JobUpstream
 
 DEFAULT_STORE_URL = "sqlite:///.lastevent/lastevent.db"
 SHORTEST_SECRET = 32
@@ -84,6 +85,24 @@ def _secret(value: str) -> str:
         raise ConfigError(
             f"write at least {SHORTEST_SECRET} characters, for example from: openssl rand -hex 32"
         )
+    return value
+
+
+def _cron_secret(value: str) -> str:
+    if len(value) < SHORTEST_KEY:
+        raise ConfigError(f"write at least {SHORTEST_KEY} characters, of ASCII")
+    return value
+
+
+def _vercel_token(value: str) -> str:
+    if not re.fullmatch(r"[!-~]{8,512}", value):
+        raise ConfigError("write the token as it is: visible ASCII characters, no spaces")
+    return value
+
+
+def _vercel_team(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,80}", value):
+        raise ConfigError("write the id of a team, which begins with team_")
     return value
 
 
@@ -158,6 +177,36 @@ def _commands(value: str) -> "Mapping[str, CommandSpec]":
     return commands
 
 
+_JOBS = {
+    "url": ("JOBS_UPSTREAM_URL", "MONITOR_PRICE_APP_HOST"),
+    "key": ("JOBS_UPSTREAM_KEY", "PRICE_MONITOR_API_KEY"),
+    "mode": ("JOBS_UPSTREAM_MODE",),
+    "header": ("JOBS_UPSTREAM_HEADER",),
+    "join": ("JOBS_JOIN_MESSAGE",),
+    "replays": ("JOBS_UPSTREAM_REPLAYS",),
+    "fields": ("JOBS_FIELDS",),
+    "types": ("JOBS_TYPES",),
+    "poll_seconds": ("JOBS_POLL_SECONDS",),
+    "check_url": ("JOBS_CHECK_URL",),
+}
+"""What is said of the external service of jobs, and the variables that say it."""
+
+
+def _jobs(environ: Mapping[str, str]) -> "JobUpstream | None":
+    """Return the external service of jobs: its settings are checked as a whole."""
+    given: dict[str, tuple[str, str]] = {}
+    for name, variables in _JOBS.items():
+        for variable in variables:
+            if text := environ.get(variable, "").strip():
+                given[name] = (variable, text)
+                break
+    if not given:
+        return None
+    from lastevent.sources.job_upstream import parse_upstream
+
+    return parse_upstream(given)
+
+
 def _setting(
     parse: Callable[[str], Any], default: Any, *variables: str, secret: bool = False
 ) -> Any:
@@ -193,8 +242,19 @@ class Settings:
     preview_commands: "Mapping[str, CommandSpec] | None" = _setting(
         _commands, None, "LASTEVENT_PREVIEW_COMMANDS"
     )
+    vercel_token: str | None = _setting(_vercel_token, None, "VERCEL_TOKEN", secret=True)
+    vercel_team_id: str | None = _setting(_vercel_team, None, "VERCEL_TEAM_ID")
+    vercel_api_url: str = _setting(_https_url, "https://api.vercel.com", "VERCEL_API_URL")
+    deployment_log_seconds: float = _setting(
+        _number(60, 7 * 86400), 3600.0, "LASTEVENT_DEPLOYMENT_LOG_SECONDS"
+    )
+    cron_secret: str | None = _setting(_cron_secret, None, "CRON_SECRET", secret=True)
+    sweep_seconds: float = _setting(_number(0, 86400), 60.0, "LASTEVENT_SWEEP_SECONDS")
     lease_seconds: float = _setting(_number(1, 300), 10.0, "LASTEVENT_LEASE_SECONDS")
+    pump_lease_seconds: float = _setting(_number(0.3, 60), 1.0, "LASTEVENT_PUMP_LEASE_SECONDS")
     data_dir: Path = _setting(Path, Path(".lastevent"), "LASTEVENT_DATA_DIR")
+    jobs: "JobUpstream | None" = field(default=None, repr=False)
+    """The external service whose jobs are followed."""
     development: bool = False
     """Nobody needs a token. Set by from_env alone, for a server that binds to loopback itself."""
 
@@ -219,11 +279,13 @@ class Settings:
                     break
         if "store_url" not in values and _has_upstash(environ):
             values["store_url"] = "upstash://"
+        if _platform(environ) is not None:
+            values["sweep_seconds"] = 0.0  # it has schedules, and may freeze a process that waits
         _refuse_local_stores(environ, values.get("store_url", DEFAULT_STORE_URL))
         if not values.get("auth_secret") and not values.get("jwks_url"):
             _refuse_unless_development(environ, bind_host)
             values["development"] = True
-        return cls(**values)
+        return cls(**values, jobs=_jobs(environ))
 
 
 def _refuse_local_stores(environ: Mapping[str, str], store_url: str) -> None:

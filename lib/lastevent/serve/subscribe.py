@@ -69,14 +69,19 @@ class Start:
 class Subscription:
     """What a request asks to read.
 
-    ``start`` is the default of the function that asks, ``during`` a context that is held open for
-    as long as the leg lasts.
+    ``start`` is the default of the function that asks. ``during`` gives a context that is held open
+    for as long as the leg lasts, unless the logs are closed already; it is told when that is at the
+    latest, in the event loop's time, where the process may be frozen then, else None. ``held``: the
+    leg is held however quiet it is, whatever the policy says. ``granted``: the function has made
+    sure that the caller may read the streams, whatever the token names.
     """
 
     streams: tuple[str, ...]
     start: str = "start"
     types: Types = None
-    during: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
+    during: Callable[[float | None], AbstractAsyncContextManager[object]] = nullcontext
+    held: bool = False
+    granted: bool = False
 
 
 def requested_streams(names: list[str]) -> tuple[str, ...]:
@@ -128,10 +133,10 @@ async def serve_leg(
     request = Request(scope)
     streams = subscription.streams
     invocation = invocation_of(scope)
-    policy = _policy(service, invocation)
+    policy = _policy(service, invocation, subscription.held)
     held = policy.hold_seconds is None  # and needs the tail; else only if something has flowed
     identity = await service.auth.identify(request)
-    for stream in streams:
+    for stream in () if subscription.granted else streams:
         identity.must_read(stream)
     sent = requested_cursor(request, "lastEventId")
     cursors = parse_cursor(sent, streams)
@@ -177,11 +182,19 @@ async def serve_leg(
 
     response = LegResponse(leg, Reader(leg, feeds, subscription.types), release)
     service.connections.add(response)
+    is_over = all(feed.tail.closed for feed in feeds)
+    ends_at = leg.ends_at if invocation.may_freeze else None
     try:
-        async with subscription.during():
+        async with nullcontext() if is_over else subscription.during(ends_at):
             await response.run(receive, send)
     finally:
         response.close()
+
+
+async def serve_trouble(service: Service, scope: Scope, send: Send) -> None:
+    """Answer a request for an event stream that passing trouble keeps from being understood."""
+    policy = _policy(service, invocation_of(scope), held=True)
+    await _send_whole(send, 200, _trouble((), policy))
 
 
 async def _feed(
@@ -236,8 +249,8 @@ def _bounds(
     )
 
 
-def _policy(service: Service, invocation: Invocation) -> RetryPolicy:
-    named = METERED if invocation.held_is_billed else POLICIES
+def _policy(service: Service, invocation: Invocation, held: bool) -> RetryPolicy:
+    named = METERED if invocation.held_is_billed and not held else POLICIES
     settings = service.settings
     return replace(named[settings.policy], ordinary=settings.retry_ms)
 

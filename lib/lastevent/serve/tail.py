@@ -183,8 +183,9 @@ class Tail:
             # is not in it any more, and hear from the log what they have lost.
             self._window = Window(page.start)
             self.epoch += 1
-        if page.events:
+        if page.events or page.cursor != self.head:  # a stream may begin without an event
             self._window.extend(page.events, page.cursor)
+        if page.events:
             self.time = page.events[-1].time
         self.closed = page.closed and page.at_end
         if page.events or page.truncated or self.closed:

@@ -1,12 +1,13 @@
 """A command whose output becomes events.
 
-    started           {"name"?, "pid", "time"}
+    started           {"name"?, "pid", "time", "ends_at"?}
     stdout, stderr    {"text", "time", "open"?: true}
     failure           {"error", "time"}, when it was ended for a reason worth telling
     exit              {"code", "signal", "time"}, the last, in one append with the closing
 
-``time`` is in Unix ms. An ``open`` piece of a line is continued by the next of its channel (lines).
-A line is handed on as soon as it is there, text without an end of line after QUIET_SECONDS.
+``time`` is in Unix ms, and so is ``ends_at``: when it will be stopped, if that is known. An
+``open`` piece of a line is continued by the next of its channel (lines). A line is handed on as
+soon as it is there, text without an end of line after QUIET_SECONDS.
 
 The order within a channel is exact; between the two it is that of reading, for they are two pipes.
 """
@@ -17,20 +18,17 @@ import os
 import re
 import shlex
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic, time
 
 from lastevent.core.errors import ConfigError
 from lastevent.core.event import NewEvent
-from lastevent.sources.base import Sink
+from lastevent.sources.base import MAX_BATCH_BYTES, Batch, Replays
 from lastevent.sources.lines import LineSplitter, Piece
 from lastevent.sources.process import Channel, Chunk, Process
 from lastevent.stores.base import MAX_BATCH_EVENTS
-
-MAX_BATCH_BYTES = 256 * 1024
-"""Data of one append, and what the last of its events adds."""
 
 SIGNAL_CODE = 128
 """Added to a signal's number by shells (POSIX.1-2024, Shell, 2.8.2)."""
@@ -89,11 +87,14 @@ class Exit:
 
 
 class Command:
-    """A source (base.Source): start it once, pump it once; stop it at any time.
+    """A source (base.Source): start it once, read it once; stop it at any time.
 
-    ``name`` goes into the started event. ``grace_seconds`` lie between TERM and KILL when it is
-    stopped. Memory is bounded: at most ``buffer_bytes`` of output wait, then the command does.
+    ``name`` goes into the started event, and ``ends_at`` too: when its owner will stop it, in Unix
+    ms. ``grace_seconds`` lie between TERM and KILL when it is stopped. Memory is bounded: at most
+    ``buffer_bytes`` of output wait, then the command does.
     """
+
+    replays: Replays = "none"
 
     def __init__(
         self,
@@ -103,15 +104,17 @@ class Command:
         grace_seconds: float = 5.0,
         max_line_bytes: int = 16 * 1024,
         buffer_bytes: int = 1024 * 1024,
+        ends_at: int | None = None,
     ) -> None:
         self.exit: Exit | None = None
         self._spec = spec
         self._name = name
+        self._ends_at = ends_at
         self._grace_seconds = grace_seconds
         self._max_line_bytes = max_line_bytes
         self._buffer_bytes = buffer_bytes
         self._process: Process | None = None
-        self._pumped = False
+        self._read = False
         self._stopped = False
         self._reason: str | None = None
 
@@ -137,16 +140,17 @@ class Command:
         if self._stopped:  # meanwhile
             await self._process.end()
 
-    async def pump(self, sink: Sink) -> None:
-        """Hand all events to ``sink`` in batches; the last call closes.
+    async def read(self, position: str | None = None) -> AsyncGenerator[Batch]:
+        """Yield all events in batches; the last says that it is over.
 
-        Whatever the sink raises ends the command and is raised. While the sink takes its time, the
-        command is held back by its full pipes; nothing is dropped.
+        Who stops reading ends the command. While nobody asks for the next batch, the command is
+        held back by its full pipes; nothing is dropped. ``position`` says nothing: what a command
+        has written cannot be had again.
         """
         process = self._process
-        if process is None or self._pumped:
-            raise RuntimeError("a command is started once, and then pumped once")
-        self._pumped = True
+        if process is None or self._read:
+            raise RuntimeError("a command is started once, and then read once")
+        self._read = True
         try:
             events = self._events(process)
             over = False
@@ -165,8 +169,8 @@ class Command:
                 else:
                     over = True
                 if batch or over:
-                    await sink(batch, over)
-                    await asyncio.sleep(0)  # a sink may be done at once: others want their turn
+                    yield Batch(batch, over=over)
+                    await asyncio.sleep(0)  # a batch may be stored at once: others want their turn
                 else:
                     await process.wait(pause)
         finally:
@@ -178,21 +182,22 @@ class Command:
     async def stop(self, reason: str | None = None) -> None:
         """End the command and its group; return when they are gone, in bounded time.
 
-        A pump goes on until everything is handed on that was written before. ``reason``: a sentence
+        Its reader is given everything that was written before. ``reason``: a sentence
         that is told as a failure.
         """
         self._stopped = True
         self._reason = self._reason or reason
         if self._process is not None:
             await self._process.end()
-            if not self._pumped:
+            if not self._read:
                 self._process.close()
 
     def _events(self, process: Process) -> Iterator[NewEvent | float]:
         """Give all events in order; in between, how many seconds to wait when there is none."""
         if process.pid is not None:
             name = {"name": self._name} if self._name is not None else {}
-            yield _event("started", {**name, "pid": process.pid, "time": _now()})
+            end = {"ends_at": self._ends_at} if self._ends_at is not None else {}
+            yield _event("started", {**name, "pid": process.pid, "time": _now(), **end})
         channels = {name: _Channel(name, self._max_line_bytes) for name in CHANNELS}
         while not process.is_over:
             chunk = process.take()

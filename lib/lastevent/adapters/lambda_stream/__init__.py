@@ -5,10 +5,12 @@ Lambda's own Python runtime answers whole. This one speaks the Runtime API itsel
     next ─► RuntimeApi ─► Call ─► events ─► ASGI scope ─► the application
     response ◄─ chunks ◄─ Upload ◄─ prelude, body ◄─ Exchange ◄─ send
 
+    next ─► RuntimeApi ─► Call ─► events ─► Task ─► App.perform ─► its result
+
     connection    HTTP/1.1 to the Runtime API, by h11 on asyncio's sockets
     runtime_api   its requests and headers; what a Call is
     failure       errors as Lambda wants to be told of them
-    events        which events are HTTP requests, and their scopes
+    events        which events are HTTP requests, and their scopes; which are tasks
     exchange      receive and send of one invocation
     loop          the slots that ask for work and serve it
     lifespan      the application's start and end

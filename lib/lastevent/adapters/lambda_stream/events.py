@@ -1,4 +1,4 @@
-"""Which events are HTTP requests, and what ASGI scopes they make.
+"""Which events are HTTP requests, and what ASGI scopes they make; and which are tasks.
 
 Payload 2.0: function URLs and HTTP APIs. Payload 1.0: REST APIs, and HTTP APIs that ask for it. The
 scopes are those that Mangum makes, so that an application sees the same, streamed or buffered.
@@ -20,6 +20,8 @@ from mangum.types import (
 
 from lastevent.adapters.lambda_stream.failure import UnsupportedEvent
 from lastevent.adapters.lambda_stream.runtime_api import Call
+from lastevent.core.errors import InvalidRequest
+from lastevent.serve.tasks import Task
 
 CONFIG = LambdaConfig(api_gateway_base_path="/", text_mime_types=[], exclude_headers=[])
 MAX_NAMES = 10
@@ -56,25 +58,31 @@ class HttpRequest:
     body: bytes
 
 
-def read_event(call: Call, context: Context) -> HttpRequest:
-    """Return what the invocation asks for; raise UnsupportedEvent for what nobody here serves.
+def read_event(call: Call, context: Context) -> HttpRequest | Task:
+    """Return what the invocation asks for; raise UnsupportedEvent for what nobody here serves, and
+    InvalidRequest for a task that cannot be read.
 
-    The one place where kinds of events part: others than HTTP requests belong here too.
+    The one place where kinds of events part.
     """
     try:
         event = json.loads(call.body)
+        task = Task.of_event(event)
+        if task is not None:
+            return task
         for kind in _HTTP:
             if kind.infer(event, context, CONFIG):
                 request = kind(event, context, CONFIG)
                 return HttpRequest(request.scope, request.body)
+    except InvalidRequest:
+        raise
     except Exception as error:  # an event can be wrong in every way
         what = type(error).__name__
         raise UnsupportedEvent(
             f"the event is not one that a function URL or an API Gateway sends ({what})"
         ) from error
     raise UnsupportedEvent(
-        "only HTTP requests from a function URL or an API Gateway are served here, and this event "
-        f"is something else: {_described(event)}"
+        "only tasks, and HTTP requests from a function URL or an API Gateway, are served here, and "
+        f"this event is something else: {_described(event)}"
     )
 
 

@@ -19,7 +19,7 @@ MAX_FRAMES = 20
 
 
 class UnsupportedEvent(LastEventError):
-    """The invocation is not an HTTP request."""
+    """The invocation is neither an HTTP request nor a task."""
 
 
 class IncompleteResponse(LastEventError):

@@ -6,6 +6,7 @@ Lambda Managed Instances execution environment").
 """
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -15,9 +16,11 @@ from starlette.types import ASGIApp
 
 from lastevent.adapters.lambda_stream.events import Context, HttpRequest, read_event
 from lastevent.adapters.lambda_stream.exchange import Exchange
-from lastevent.adapters.lambda_stream.failure import Failure, UnsupportedEvent
+from lastevent.adapters.lambda_stream.failure import Failure
 from lastevent.adapters.lambda_stream.runtime_api import Call, RuntimeApi, RuntimeApiLost
+from lastevent.core.errors import LastEventError
 from lastevent.serve.invocation import SCOPE_KEY, Invocation
+from lastevent.serve.tasks import Task, report
 
 REST_SECONDS = 2.0
 GRACE_SECONDS = 1.0
@@ -32,8 +35,9 @@ log = logging.getLogger("lastevent")
 class Runtime:
     """Serves the invocations that the Runtime API at ``address``, HOST:PORT, has for ``app``.
 
-    ``slots``: how many at once. ``rest`` is awaited when the process may now be frozen. ``environ``
-    is what Lambda says of the function, and where the trace's id is put.
+    ``slots``: how many at once. ``rest`` is awaited when the process may now be frozen. ``perform``
+    does a task, ``spawn`` has Lambda start one, if it can. ``environ`` is what Lambda says of the
+    function, and where the trace's id is put.
     """
 
     def __init__(
@@ -43,6 +47,8 @@ class Runtime:
         environ: MutableMapping[str, str],
         *,
         rest: Callable[[], Awaitable[None]],
+        perform: Callable[[Task, Invocation], Awaitable[object]],
+        spawn: Callable[[Task], Awaitable[None]] | None = None,
         slots: int = 1,
         trailing_comment: bool = False,
     ) -> None:
@@ -50,6 +56,8 @@ class Runtime:
         self._address = address
         self._environ = environ
         self._rest = rest
+        self._perform = perform
+        self._spawn = spawn
         self._slots = slots
         self._trailing_comment = trailing_comment
         self._waiting: set[asyncio.Task[object]] = set()
@@ -107,9 +115,12 @@ class Runtime:
             self._trace(call)
         try:
             request = read_event(call, Context(call, self._environ))
-        except UnsupportedEvent as error:
+        except LastEventError as error:
             log.warning("%s: %s", call.request_id, error)
             await api.report(call, Failure.of(error))
+            return
+        if isinstance(request, Task):
+            await self._run_task(api, call, request)
             return
         exchange = Exchange(api, call, request.body, trailing_comment=self._trailing_comment)
         await exchange.finish(await self._run_app(call, request, exchange))
@@ -118,11 +129,10 @@ class Runtime:
         self, call: Call, request: HttpRequest, exchange: Exchange
     ) -> Exception | None:
         """Run the application, and return what it raised."""
-        deadline = _loop_time(call.deadline_ms)
-        request.scope[SCOPE_KEY] = Invocation(deadline=deadline, held_is_billed=True)
+        request.scope[SCOPE_KEY] = invocation = self._invocation(call)
         try:
             # Lambda cuts there; an instance that serves others too has to do so itself.
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout_at(invocation.deadline):
                 # A task of its own: what it leaves in the context is not for the next invocation.
                 await asyncio.ensure_future(
                     self._app(request.scope, exchange.receive, exchange.send)
@@ -132,6 +142,26 @@ class Runtime:
                 log.exception("%s: the application failed", call.request_id)
             return error
         return None
+
+    async def _run_task(self, api: RuntimeApi, call: Call, task: Task) -> None:
+        """Do a task, and answer with its result, or with why there is none."""
+        try:
+            # A task of its own, as above.
+            doing = asyncio.ensure_future(self._perform(task, self._invocation(call)))
+            result = json.dumps(await doing).encode()
+        except Exception as error:
+            report(task, error)
+            await api.report(call, Failure.of(error))
+            return
+        await api.answer(call, result)
+
+    def _invocation(self, call: Call) -> Invocation:
+        return Invocation(
+            deadline=_loop_time(call.deadline_ms),
+            held_is_billed=True,
+            may_freeze=self._slots == 1,
+            spawn=self._spawn,
+        )
 
     def _trace(self, call: Call) -> None:
         if call.trace_id is None:

@@ -6,6 +6,7 @@ import signal
 from collections.abc import MutableMapping
 from importlib import import_module
 
+from lastevent.adapters.lambda_invoke import own_function
 from lastevent.adapters.lambda_stream.failure import Failure, is_told
 from lastevent.adapters.lambda_stream.lifespan import Lifespan
 from lastevent.adapters.lambda_stream.loop import Runtime
@@ -50,6 +51,8 @@ async def serve(environ: MutableMapping[str, str]) -> int:
         environ[ADDRESS],
         environ,
         rest=app.rest,
+        perform=app.perform,
+        spawn=own_function(environ),
         slots=slots(environ),
         trailing_comment=settings.trailing_comment,
     )

@@ -1,7 +1,7 @@
 """The Runtime API's requests, as one slot makes them, one after the other.
 
 GET  /runtime/invocation/next             waits for work; the process may be frozen meanwhile
-POST /runtime/invocation/{id}/response    the answer, streamed
+POST /runtime/invocation/{id}/response    the answer: streamed, or a task's result
 POST /runtime/invocation/{id}/error       in place of an answer
 POST /runtime/init/error                  before the first `next`
 """
@@ -92,6 +92,13 @@ class RuntimeApi:
     async def respond(self, call: Call) -> Upload:
         """Begin the streamed response to a call; raises OSError."""
         return await self._connection.upload(_path(call, "response"), [*STREAMING, *call.echo])
+
+    async def answer(self, call: Call, result: bytes) -> None:
+        """Answer a call with a whole result, JSON; raises OSError."""
+        answer = await self._connection.exchange(
+            "POST", _path(call, "response"), [JSON, *call.echo], result
+        )
+        note(call, answer)
 
     async def report(self, call: Call, failure: Failure) -> None:
         """Answer a call with an error, in place of a response; raises OSError."""

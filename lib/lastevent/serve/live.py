@@ -1,0 +1,94 @@
+"""Streams that are pumped by the requests of those who watch them, and by the sweep."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+
+from lastevent.core.errors import NotFound, Transient
+from lastevent.serve.invocation import Invocation
+from lastevent.serve.service import Service
+from lastevent.serve.subscribe import Subscription
+from lastevent.serve.window import Types
+from lastevent.sources.keeper import Live
+from lastevent.sources.pumps import Pumps
+
+log = logging.getLogger("lastevent")
+
+SWEEP_SECONDS = 50.0
+"""How long a sweep pumps where no deadline bounds it: the next one comes a minute after it."""
+
+SWEEP_MARGIN_SECONDS = 5.0
+"""How long before its invocation's deadline a sweep begins to end; a quarter of its time, if that
+is less."""
+
+MAX_AT_ONCE = 32
+
+Resume = Callable[[Service, str], Awaitable[Live]]
+"""Returns what pumps a stream that was begun; raises NotFound if that is nothing any more."""
+
+
+def pumps(service: Service) -> Pumps:
+    """Return the pumps of this process."""
+    return service.part(_pumps)
+
+
+def _pumps(service: Service) -> Pumps:
+    return Pumps(service.store, lease_seconds=service.settings.pump_lease_seconds)
+
+
+def live_subscription(service: Service, live: Live, *, types: Types = None) -> Subscription:
+    """Return the subscription to a stream that whoever watches it keeps pumped.
+
+    Its legs are held in any case: who comes and goes cannot pump.
+    """
+    return Subscription(
+        (live.stream,),
+        types=types,
+        during=lambda ends_at: pumps(service).watch(live, ends_at),
+        held=True,
+    )
+
+
+async def sweep(
+    service: Service, invocation: Invocation, resumes: Mapping[str, Resume]
+) -> list[dict[str, str]]:
+    """Pump what nobody watches and what is not at its end; return what became of each.
+
+    ``resumes`` tells by its kind how a source is made again. One that fails does not keep the
+    others from their turn.
+    """
+    until = _ends_at(invocation)
+    turns = asyncio.Semaphore(MAX_AT_ONCE)
+
+    async def finish(stream: str, kind: str) -> dict[str, str]:
+        async with turns:
+            outcome = await _finish(service, stream, resumes.get(kind), until)
+        return {"stream": stream, "kind": kind, "state": outcome}
+
+    unfinished = await pumps(service).unfinished()
+    return await asyncio.gather(*(finish(stream, kind) for stream, kind in unfinished))
+
+
+async def _finish(service: Service, stream: str, resume: Resume | None, until: float) -> str:
+    if resume is None:
+        return "unknown"
+    try:
+        live = await resume(service, stream)
+        seconds = until - asyncio.get_running_loop().time()
+        return await pumps(service).finish(live, max(seconds, 0.0))
+    except NotFound:
+        await pumps(service).give_up(stream)
+        return "gone"
+    except Transient as error:
+        log.warning("%s could not be swept: %s", stream, error)
+    except Exception:
+        log.exception("%s could not be swept", stream)
+    return "failed"
+
+
+def _ends_at(invocation: Invocation) -> float:
+    now = asyncio.get_running_loop().time()
+    if invocation.deadline is None:
+        return now + SWEEP_SECONDS
+    left = max(invocation.deadline - now, 0.0)
+    return now + left - min(SWEEP_MARGIN_SECONDS, left / 4)

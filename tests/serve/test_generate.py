@@ -1,0 +1,109 @@
+"""A generator as a stream, with one call, and how it is followed over HTTP."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from starlette.requests import Request
+from starlette.routing import Route
+
+from lastevent.core.errors import Conflict, InvalidName, NotFound
+from lastevent.serve.app import leg_endpoint
+from lastevent.serve.generate import announce, cancel, generate, generated, generation
+from lastevent.serve.invocation import Invocation
+from lastevent.serve.service import Service
+from lastevent.serve.subscribe import Subscription
+from lastevent.services.life import TIME_UP
+from lastevent.services.runs import SHUT_DOWN
+from tests.serve.running import WAIT_SECONDS, Running, Serve
+
+
+async def follow(service: Service, request: Request) -> Subscription:
+    return await generated(service, request.path_params["stream"])
+
+
+ROUTES = [Route("/answers/{stream}", leg_endpoint(follow))]
+
+ServeAnswers = Callable[[], Awaitable[Running]]
+
+
+@pytest.fixture
+def serve_answers(serve: Serve) -> ServeAnswers:
+    return lambda: serve(routes=ROUTES, lease_seconds=1.0)
+
+
+async def words(last: asyncio.Event, *given: str) -> AsyncIterator[str]:
+    for word in given:
+        yield word
+    await last.wait()
+
+
+async def test_the_example_of_the_docs(serve_answers: ServeAnswers) -> None:
+    server = await serve_answers()
+    last = asyncio.Event()
+    begun = await generate(server.service, "report:42", words(last, "a", "b"))
+    assert begun.state == "running"
+    for _ in range(2):  # who leaves finds it where it is
+        async with server.leg("/answers/report:42") as leg:
+            assert [note.data for note in await leg.notes(2)] == ["a", "b"]
+    last.set()
+    async with server.leg("/answers/report:42") as leg:
+        *_, done, _ = await leg.until("end")
+    assert done.type == "done"
+    assert (await generation(server.service, "report:42")).state in ("running", "done")
+
+
+async def test_within_a_task_it_is_awaited(serve_answers: ServeAnswers) -> None:
+    service = (await serve_answers()).service
+    await announce(service, "report:1")
+    last = asyncio.Event()
+    last.set()
+    end = await generate(service, "report:1", words(last, "a"), Invocation(), type="word")
+    assert end.state == "done"
+    page = await service.store.log.read("report:1", None)
+    assert [event.type for event in page.events] == ["word", "done"]
+    assert page.closed
+
+
+@pytest.mark.parametrize("why", ["deadline", "shutdown"])
+async def test_a_task_that_has_to_go_says_so(serve_answers: ServeAnswers, why: str) -> None:
+    service = (await serve_answers()).service
+    deadline = None
+    if why == "deadline":
+        deadline = asyncio.get_running_loop().time() + 1.0
+    else:
+        service.stopping.set()
+    items = words(asyncio.Event(), "a")
+    async with asyncio.timeout(WAIT_SECONDS):
+        end = await generate(service, "report:1", items, Invocation(deadline=deadline))
+    assert end.state == "failed"
+    last = (await service.store.log.read("report:1", None)).events[-1]
+    assert json.loads(last.data)["error"] == (TIME_UP if why == "deadline" else SHUT_DOWN)
+
+
+async def test_cancel(serve_answers: ServeAnswers) -> None:
+    server = await serve_answers()
+    await generate(server.service, "report:1", words(asyncio.Event(), "a"))
+    async with server.leg("/answers/report:1") as leg:
+        await leg.notes(1)
+        assert (await cancel(server.service, "report:1")).state == "stopping"
+        assert (await leg.notes(1))[0].type == "cancelled"
+        await leg.until("end")
+
+
+async def test_what_does_not_exist(serve_answers: ServeAnswers) -> None:
+    server = await serve_answers()
+    assert (await server.client.get("/answers/report:1")).status_code == 404
+    for call in (generation, cancel):
+        with pytest.raises(NotFound):
+            await call(server.service, "report:1")
+
+
+async def test_what_cannot_be(serve_answers: ServeAnswers) -> None:
+    service = (await serve_answers()).service
+    with pytest.raises(InvalidName):
+        await generate(service, "a b", words(asyncio.Event()))
+    await generate(service, "report:1", words(asyncio.Event()))
+    with pytest.raises(Conflict):
+        await generate(service, "report:1", words(asyncio.Event()))

@@ -1,0 +1,30 @@
+"""What the package logs is seen where nobody arranged for it, and once where somebody did."""
+
+import subprocess
+import sys
+
+import pytest
+
+SAY = "from lastevent.serve.visible_log import show_log; show_log(); show_log(); log.info('said')"
+
+
+def shown(before: str) -> str:
+    """Return what a process shows that runs ``before``, then begins and logs."""
+    script = f"import logging; log = logging.getLogger('lastevent'); {before}; {SAY}"
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=20, check=True
+    )
+    return run.stderr
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        ("pass", "INFO said\n"),
+        ("logging.basicConfig(format='own: %(message)s', level=logging.WARNING)", "own: said\n"),
+        ("logging.basicConfig(); log.setLevel(logging.ERROR)", ""),
+    ],
+    ids=["nothing arranged", "a handler of the platform's", "a level of one's own"],
+)
+def test_what_is_shown(before: str, expected: str) -> None:
+    assert shown(before) == expected
