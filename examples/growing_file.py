@@ -78,7 +78,7 @@ def _live(name: str) -> Live:
 
 
 async def _lines(service: Service, request: Request) -> Subscription:
-    return live_subscription(service, _live(request.path_params["name"]))
+    return await live_subscription(service, request, _live(request.path_params["name"]))
 
 
 async def resume(service: Service, stream: str) -> Live:

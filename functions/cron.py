@@ -29,6 +29,7 @@ log = logging.getLogger("lastevent")
 
 MODULES = {
     "deployments": "functions.deployments",
+    "generations": "lastevent.serve.generate",
     "jobs": "functions.jobs",
     "previews": "functions.previews",
 }

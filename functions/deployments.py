@@ -102,7 +102,8 @@ async def _log(service: Service, request: Request) -> Subscription:
     """Serve a deployment's log; 404 for one that does not exist, 403 for one of others."""
     _, deployments, id = await _named(service, request)
     await deployments.open(id)
-    return live_subscription(service, _live(deployments, id), types=requested_types(request))
+    live = _live(deployments, id)
+    return await live_subscription(service, request, live, types=requested_types(request))
 
 
 async def claim(service: Service, request: Request) -> Response:

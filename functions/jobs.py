@@ -43,7 +43,7 @@ async def _progress(service: Service, request: Request) -> Subscription:
     identity = await service.auth.identify(request)
     await _must_see(service, jobs, identity, job)
     log.info("Client joining import job: %s", job)
-    subscription = live_subscription(service, live, types=requested_types(request))
+    subscription = await live_subscription(service, request, live, types=requested_types(request))
     return replace(subscription, granted=True)
 
 

@@ -8,7 +8,7 @@ import asyncio
 import json
 import random
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -56,6 +56,21 @@ class Show:
             if seen.ids != self.seen[0].ids:
                 faults.append(f"{seen.name} saw something else than {self.seen[0].name}")
         return faults
+
+
+def untold(show: Show, job: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what an external job said, from its first viewer on, that neither an event of it nor
+    a gap tells of."""
+    numbers = {said["data"]["seq"] for said in show.said("progress", "done")}
+    gaps = [(gap["from"], gap["to"]) for gap in show.said("gap")]
+    first = min(connection["began"] for connection in job["heard"])
+    return [
+        update
+        for update in job["said"]
+        if update["seq"] not in numbers
+        and update["at"] > first
+        and not any(start <= update["at"] <= end for start, end in gaps)
+    ]
 
 
 @asynccontextmanager

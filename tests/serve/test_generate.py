@@ -9,11 +9,15 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from lastevent.core.errors import Conflict, InvalidName, NotFound
+from lastevent.core.event import NewEvent
 from lastevent.serve.app import leg_endpoint
-from lastevent.serve.generate import announce, cancel, generate, generated, generation
+from lastevent.serve.generate import announce, cancel, generate, generated, generation, sweep
 from lastevent.serve.invocation import Invocation
 from lastevent.serve.service import Service
 from lastevent.serve.subscribe import Subscription
+from lastevent.services.generation import Generation
+from lastevent.services.generations import KIND
+from lastevent.services.ledger import GONE
 from lastevent.services.life import TIME_UP
 from lastevent.services.runs import SHUT_DOWN
 from tests.serve.running import WAIT_SECONDS, Running, Serve
@@ -49,8 +53,8 @@ async def test_the_example_of_the_docs(serve_answers: ServeAnswers) -> None:
             assert [note.data for note in await leg.notes(2)] == ["a", "b"]
     last.set()
     async with server.leg("/answers/report:42") as leg:
-        *_, done, _ = await leg.until("end")
-    assert done.type == "done"
+        messages = await leg.until("end")
+    assert [it.type for it in messages if it.type != "stream"] == ["message", "message", "done"]
     assert (await generation(server.service, "report:42")).state in ("running", "done")
 
 
@@ -90,6 +94,33 @@ async def test_cancel(serve_answers: ServeAnswers) -> None:
         assert (await cancel(server.service, "report:1")).state == "stopping"
         assert (await leg.notes(1))[0].type == "cancelled"
         await leg.until("end")
+
+
+async def test_a_stream_whose_server_died_ends_while_it_is_followed(
+    serve_answers: ServeAnswers,
+) -> None:
+    server = await serve_answers()
+    store = server.service.store
+    dead = Generation.new("report:1", 1_800_000_000_000).claimed("dead", None).running()
+    lease = await store.leases.acquire(dead.stream, "dead", 0.5)
+    assert lease is not None
+    await store.log.append(dead.stream, [NewEvent("message", "a")], fence=lease.token)
+    await store.records.put(KIND, dead.id, dead.text)
+    async with server.leg("/answers/report:1") as leg:
+        await leg.until("live")
+        (failure,) = (it for it in await leg.until("end") if it.type != "stream")
+    assert json.loads(failure.data)["error"] == GONE
+
+
+async def test_the_sweep_ends_what_nobody_looks_at(serve_answers: ServeAnswers) -> None:
+    service = (await serve_answers()).service
+    dead = Generation.new("report:1", 1_800_000_000_000).claimed("dead", None).running()
+    await service.store.records.put(KIND, dead.id, dead.text)
+    assert await sweep(service) == [
+        {"stream": "report:1", "kind": "generations", "state": "failed"}
+    ]
+    assert (await service.store.log.describe("report:1")).closed
+    assert await sweep(service) == []
 
 
 async def test_what_does_not_exist(serve_answers: ServeAnswers) -> None:

@@ -17,6 +17,7 @@ from infra.local.job_service.service import JobService
 from lastevent.core.errors import InvalidName, NotFound
 from lastevent.core.event import NewEvent
 from lastevent.core.wire import Message
+from lastevent.serve import live
 from lastevent.serve.invocation import Invocation
 from lastevent.serve.live import sweep
 from lastevent.sources.keeper import Live
@@ -168,6 +169,30 @@ async def test_a_job_that_is_refused_is_a_failure_that_is_told(
 
 
 @any_store
+async def test_a_job_that_failed_is_tried_again_for_who_comes_anew(
+    serve_jobs: ServeJobs, service: JobService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its service may know it by now, or a setting have been mended."""
+    server = await serve_jobs()
+    service.faults = Faults(close=4404)
+    async with server.leg(PATH) as leg:
+        [failure] = await leg.notes(1)
+        assert failure.type == "failure"
+        await leg.until("end")
+    service.faults = Faults()
+    async with server.leg(PATH) as leg:
+        assert [it.type for it in await leg.notes(1)] == ["failure"], "not so soon"
+    monkeypatch.setattr(live, "RETRY_SECONDS", 0.0)
+    async with server.leg(PATH, Last_Event_ID=failure.id) as leg:
+        assert leg.answer.status_code == 204, "who has read it all does not begin it anew"
+    async with server.leg(PATH) as leg:
+        await leg.until("live")
+        await joined(service, 1)
+        await joined(service)
+        await service.say("7", type="completed")
+        assert [it.type for it in await leg.notes(1)] == ["done"]
+
+
 async def test_a_token_that_names_the_job(serve_jobs: ServeJobs, service: JobService) -> None:
     server = await serve_jobs(development=False, auth_secret=SECRET)
     assert (await server.client.get(PATH)).status_code == 401

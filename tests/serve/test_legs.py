@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 
 from lastevent.core.cursor import Cursor, name_hash
+from lastevent.stores.base import Page
 from tests.serve.running import Serve, gone, state
 
 
@@ -345,3 +347,26 @@ async def test_many_subscribers_get_the_same(serve: Serve) -> None:
     for n in range(100):
         ids += await server.publish("s", n)
     assert all(seen == ids for seen in await asyncio.gather(*readers))
+
+
+async def test_a_stream_may_begin_without_an_event(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it does when a pump takes it: its reader is not to ask on and on for what came."""
+    server = await serve()
+    log = server.service.store.log
+    read, reads = log.read, 0
+
+    async def counting(*arguments: Any) -> Page:
+        nonlocal reads
+        reads += 1
+        return await read(*arguments)
+
+    monkeypatch.setattr(log, "read", counting)
+    async with server.leg("s") as leg:
+        await leg.until("live")
+        await log.append("s", [], fence=1)
+        await asyncio.sleep(0.3)
+        assert reads < 10
+        ids = await server.publish("s", "first")
+        assert await leg.next() == (ids[0], "note", "first")

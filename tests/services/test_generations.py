@@ -195,6 +195,36 @@ async def test_a_type_that_cannot_be_is_refused(serve: Serve) -> None:
         await serve().begin(STREAM, Answer("x")(), type="stream")
 
 
+class Closable:
+    """An iterator that says whether it was closed before anybody asked it for anything."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def __aiter__(self) -> "Closable":
+        return self
+
+    async def __anext__(self) -> str:
+        raise AssertionError("nobody may ask")
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize("why", ["there already", "no room", "no room for an announced one"])
+async def test_an_iterator_that_is_refused_is_closed(serve: Serve, why: str) -> None:
+    generations = serve(max_running=1)
+    await generations.begin("answer:1", Answer("a", "b")())
+    items = Closable()
+    if why == "no room for an announced one":
+        await generations.announce(STREAM)
+        assert (await generations.begin(STREAM, items)).state == "failed"
+    else:
+        with pytest.raises(Conflict):
+            await generations.begin("answer:1" if why == "there already" else STREAM, items)
+    assert items.closed
+
+
 async def test_so_many_and_no_more(serve: Serve) -> None:
     generations = serve(max_running=1)
     await generations.begin(STREAM, Answer("a", "b")())
@@ -253,7 +283,7 @@ async def test_one_that_never_begins(
 
 async def test_it_ends_before_its_invocation_does_and_says_so(store: Store, serve: Serve) -> None:
     generations = serve()
-    deadline = asyncio.get_running_loop().time() + 1.5
+    deadline = asyncio.get_running_loop().time() + 3.0
     answer = Answer("a", "b")
     begun = await generations.begin(STREAM, answer(), deadline=deadline)
     assert begun.ends_at is not None

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lastevent.core.errors import UpstreamLost
+from lastevent.core.errors import UpstreamLost, UpstreamRefused
 from lastevent.core.event import NewEvent
 from lastevent.sources import keeper as module
 from lastevent.sources.base import Batch, Source
@@ -440,6 +440,18 @@ async def test_what_is_being_fetched_again_is_not_forgotten(store: Store) -> Non
         assert await store.leases.acquire(STREAM, "another", 60)
         assert not await pumps.forget(STREAM, 0.0), "another is at it"
     assert await texts(store) == ["1"]
+
+
+async def test_a_source_that_failed_is_tried_again(store: Store) -> None:
+    refused = Scripted([[notes(1), UpstreamRefused("no such job")]])
+    async with process(store) as pumps:
+        assert not await pumps.retry(STREAM, 0.0), "there is none"
+        assert await pumps.finish(live(refused), 60) == "over"
+        assert not await pumps.retry(STREAM, 60.0), "it is too young"
+        assert await pumps.retry(STREAM, 0.0)
+        assert await pumps.finish(live(Scripted([[notes(2)]])), 60) == "over"
+        assert not await pumps.retry(STREAM, 0.0), "it did not fail"
+    assert await texts(store) == ["2"]
 
 
 async def test_who_was_slow_to_forget_looks_again(

@@ -7,7 +7,7 @@ A function that runs where its process may be frozen does it in a task (serve/ta
 the stream, has the task spawned and answers. docs/generators.md shows it.
 """
 
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Mapping, Sequence
 from contextlib import suppress
 
 from lastevent.core.errors import Transient
@@ -18,7 +18,7 @@ from lastevent.serve.service import Service
 from lastevent.serve.subscribe import Subscription
 from lastevent.serve.window import Types
 from lastevent.services.generation import Generation
-from lastevent.services.generations import Generations
+from lastevent.services.generations import KIND, Generations
 from lastevent.sources.items import Item
 
 
@@ -80,6 +80,12 @@ async def generated(service: Service, stream: str, *, types: Types = None) -> Su
     with suppress(Transient):  # the leg says so itself, and keeps its client (RULES 18)
         await generations.get(stream_name(stream))
     return Subscription((stream,), types=types, during=lambda _: generations.watch(stream))
+
+
+async def sweep(service: Service) -> Sequence[Mapping[str, object]]:
+    """End the streams of generations whose process is gone; return them."""
+    lost = await _of(service).sweep()
+    return [{"stream": it.stream, "kind": KIND, "state": it.state} for it in lost]
 
 
 def _of(service: Service) -> Generations:

@@ -3,11 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+
+from starlette.requests import Request
 
 from lastevent.core.errors import NotFound, Transient
 from lastevent.serve.invocation import Invocation
 from lastevent.serve.service import Service
-from lastevent.serve.subscribe import Subscription
+from lastevent.serve.subscribe import Subscription, requested_cursor
 from lastevent.serve.window import Types
 from lastevent.sources.keeper import Live
 from lastevent.sources.pumps import Pumps
@@ -22,6 +25,7 @@ SWEEP_MARGIN_SECONDS = 5.0
 is less."""
 
 MAX_AT_ONCE = 32
+RETRY_SECONDS = 10.0
 
 Resume = Callable[[Service, str], Awaitable[Live]]
 """Returns what pumps a stream that was begun; raises NotFound if that is nothing any more."""
@@ -36,11 +40,18 @@ def _pumps(service: Service) -> Pumps:
     return Pumps(service.store, lease_seconds=service.settings.pump_lease_seconds)
 
 
-def live_subscription(service: Service, live: Live, *, types: Types = None) -> Subscription:
+async def live_subscription(
+    service: Service, request: Request, live: Live, *, types: Types = None
+) -> Subscription:
     """Return the subscription to a stream that whoever watches it keeps pumped.
 
-    Its legs are held in any case: who comes and goes cannot pump.
+    Its legs are held in any case: who comes and goes cannot pump. A source that failed is tried
+    anew for who comes without a cursor, RETRY_SECONDS after its end: its upstream may be back, or a
+    setting have been mended.
     """
+    if requested_cursor(request, "lastEventId") is None:
+        with suppress(Transient):  # the leg says so itself, and keeps its client (RULES 18)
+            await pumps(service).retry(live.stream, RETRY_SECONDS)
     return Subscription(
         (live.stream,),
         types=types,

@@ -85,6 +85,10 @@ class Generations:
         """
         return await self._runs.stop(stream)
 
+    async def sweep(self) -> tuple[Generation, ...]:
+        """End what nobody has ended whose process is gone; return those."""
+        return await self._runs.ledger.sweep()
+
     def watch(self, stream: str) -> AbstractAsyncContextManager[None]:
         """See, as long as this is held, that the stream ends when its process is gone."""
         return self._runs.watch(stream)

@@ -54,6 +54,9 @@ first, again and again."""
 LEAVE_SECONDS = 1.0
 """How long the last word of a halted pump may take."""
 
+FAILURE = "failure"
+"""The type of the event that tells why a stream ends."""
+
 DEFECT = "This source failed in a way that nobody foresaw; it has been logged."
 
 
@@ -297,7 +300,7 @@ class Pump:
 
 def failure(error: str, now_ms: int) -> NewEvent:
     """Return the event that tells why a stream ends, or is about to."""
-    return _event("failure", {"error": error, "time": now_ms})
+    return _event(FAILURE, {"error": error, "time": now_ms})
 
 
 def _event(type: str, said: dict[str, object]) -> NewEvent:

@@ -13,7 +13,9 @@ from collections.abc import AsyncIterator
 from time import time
 
 from lastevent.core.errors import Transient
+from lastevent.core.extent import Extent
 from lastevent.sources.keeper import KIND, Keeper, Live, Outcome, register
+from lastevent.sources.pump import FAILURE
 from lastevent.stores.base import Store
 
 LINGER_SECONDS = 15.0
@@ -84,8 +86,19 @@ class Pumps:
         deletes what another has begun to fetch again.
         """
         extent = await self._store.log.describe(stream)
-        if not extent.closed or extent.time / 1000 + seconds > time():
+        return _is_old(extent, seconds) and await self._delete(stream, extent)
+
+    async def retry(self, stream: str, seconds: float) -> bool:
+        """The same, but only for a stream that ended with a failure of its source."""
+        log = self._store.log
+        extent = await log.describe(stream)
+        if not _is_old(extent, seconds):
             return False
+        newest = (await log.read(stream, extent.newest(1))).events
+        failed = bool(newest) and newest[-1].type == FAILURE
+        return failed and await self._delete(stream, extent)
+
+    async def _delete(self, stream: str, extent: Extent) -> bool:
         leases = self._store.leases
         lease = await leases.acquire(stream, secrets.token_hex(8), self._lease_seconds)
         if lease is None:
@@ -117,3 +130,7 @@ class Pumps:
     def _drop(self, keeper: Keeper) -> None:
         if self._keepers.get(keeper.live.stream) is keeper:
             del self._keepers[keeper.live.stream]
+
+
+def _is_old(extent: Extent, seconds: float) -> bool:
+    return extent.closed and extent.time / 1000 + seconds <= time()
