@@ -1,14 +1,20 @@
 """Live sources under kills: all of what can be told again, and word of what cannot."""
 
+import asyncio
+import random
+import signal
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import httpx
 import pytest
 
 from infra.local.job_service import JobServer
 from infra.local.vercel_api import WILD, VercelApi
 from tests.chaos.grounds import GROUNDS
-from tests.chaos.live import Show, show, untold
+from tests.chaos.live import END_SECONDS, VIEWERS, Show, servers, show, untold
+from tests.chaos.subscriber import Seen, follow_raw
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -61,3 +67,55 @@ async def test_an_external_jobs_progress(store: str, tmp_path: Path) -> None:
     assert untold(seen, job) == [], "something is missing that no gap tells of"
     assert job["connections"]["max"] <= 2
     assert seen.events[-1][0] in ("done", "failure")
+
+
+async def test_a_polled_jobs_progress(tmp_path: Path) -> None:
+    async with GROUNDS["sqlite"](tmp_path) as ground, JobServer(tmp_path) as service:
+        await service.run("import-8", 80, 0.1)
+        environ = {
+            "JOBS_UPSTREAM_URL": f"{service.url}/jobs/{{job}}",
+            "JOBS_UPSTREAM_MODE": "poll",
+            "JOBS_POLL_SECONDS": "0.2",
+        }
+        path = "/api/jobs/import-8/progress"
+        seen = await show(ground, tmp_path, path, seed=3, environ=environ)
+    assert seen.faults() == []
+    assert seen.kills >= 3, "there was no chaos"
+    numbers = [said["data"]["seq"] for said in seen.said("progress")]
+    assert len(numbers) > 10
+    assert numbers == sorted(set(numbers)), "a state came twice"
+    assert seen.said("gap"), "no takeover was told of"
+    assert seen.events[-1][0] == "done", "the state at the end is never missed"
+
+
+async def test_a_previews_log(tmp_path: Path) -> None:
+    """Nobody can go on with a process: it dies with its server, and that is told."""
+    printer = "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.02; done"
+    environ = {
+        "LASTEVENT_PREVIEW_COMMANDS": f"printer=sh -c '{printer}'",
+        "LASTEVENT_LEASE_SECONDS": "2",
+    }
+    async with GROUNDS["sqlite"](tmp_path) as ground:
+        known = replace(ground, environ=environ)
+        async with servers(known, tmp_path) as (host, other):
+            async with httpx.AsyncClient() as client:
+                answer = await client.post(f"{host.url}/api/previews", json={"name": "printer"})
+            id = answer.raise_for_status().json()["id"]
+            path = f"/api/previews/{id}/logs/stream"
+            seen = Show([Seen(f"viewer {n}") for n in range(VIEWERS)])
+            urls = [host.url, other.url]
+            viewers = [
+                asyncio.create_task(follow_raw(it, path, urls, random.Random(n)))
+                for n, it in enumerate(seen.seen)
+            ]
+            await asyncio.sleep(2.5)
+            host.kill(signal.SIGKILL)
+            await host.gone()
+            host.start()
+            async with asyncio.timeout(END_SECONDS):
+                await asyncio.gather(*viewers)
+    assert seen.faults() == []
+    lines = [said["text"] for said in seen.said("stdout")]
+    assert len(lines) > 50
+    assert lines == [f"line {n + 1}" for n in range(len(lines))]
+    assert [kind for kind, _ in seen.events if kind != "stdout"] == ["started", "failure"]

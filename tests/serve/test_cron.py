@@ -235,7 +235,7 @@ async def test_every_task_and_every_kind_of_work_exists() -> None:
         assert inspect.iscoroutinefunction(getattr(import_module(module), name))
     assert cron.TASKS.items() <= functions.app.TASKS.items()
     for kind, module in cron.MODULES.items():
-        assert module in functions.app.FUNCTIONS.values()
+        assert module in {*functions.app.FUNCTIONS.values(), "lastevent.serve.generate"}
         found = import_module(module)
         hooks = {name for name in ("resume", "sweep") if hasattr(found, name)}
         assert hooks, f"the sweep does nothing for {kind}"

@@ -11,7 +11,7 @@ from typing import Any
 import jwt
 import pytest
 
-from functions.jobs import resume, routes
+from functions.jobs import KIND, resume, routes
 from infra.local.job_service.jobs import Faults
 from infra.local.job_service.service import JobService
 from lastevent.core.errors import InvalidName, NotFound
@@ -19,11 +19,12 @@ from lastevent.core.event import NewEvent
 from lastevent.core.wire import Message
 from lastevent.serve import live
 from lastevent.serve.invocation import Invocation
-from lastevent.serve.live import sweep
+from lastevent.serve.live import pumps, sweep
 from lastevent.sources.keeper import Live
 from lastevent.sources.pumps import Pumps
 from tests.serve.running import WAIT_SECONDS, LegReader, Running, Serve, any_store, state
 from tests.sources.job_service import KEY, serving, upstream
+from tests.sources.scripted import Scripted
 
 SECRET = "s" * 40
 PATH = "/api/jobs/7/progress"
@@ -193,6 +194,37 @@ async def test_a_job_that_failed_is_tried_again_for_who_comes_anew(
         assert [it.type for it in await leg.notes(1)] == ["done"]
 
 
+async def test_who_pumps_is_held_whatever_that_costs(
+    serve_jobs: ServeJobs, service: JobService
+) -> None:
+    """A leg that only looks would connect upstream and leave again each time."""
+    billed = Invocation(held_is_billed=True, may_freeze=True)
+    server = await serve_jobs(policy="cost", bounds=lambda: billed)
+    async with server.leg(PATH) as leg:
+        await leg.until("live")
+        await joined(service)
+        ending = asyncio.create_task(leg.until("end"))
+        await asyncio.sleep(0.3)
+        assert not ending.done()
+        await service.say("7", type="completed")
+        await ending
+    assert service.job("7").most == 1
+
+
+async def test_where_the_process_may_freeze_the_upstream_is_left_before_the_last_byte(
+    serve_jobs: ServeJobs, service: JobService
+) -> None:
+    bounds = Invocation(may_freeze=True)
+    server = await serve_jobs(max_leg_seconds=1.5, bounds=lambda: bounds)
+    async with server.leg(PATH) as leg:
+        await leg.until("live")
+        await joined(service)
+        ending = asyncio.create_task(leg.until("rotate"))
+        await joined(service, 0)
+        assert not ending.done()
+        await ending
+
+
 async def test_a_token_that_names_the_job(serve_jobs: ServeJobs, service: JobService) -> None:
     server = await serve_jobs(development=False, auth_secret=SECRET)
     assert (await server.client.get(PATH)).status_code == 401
@@ -274,6 +306,15 @@ async def test_without_a_service(serve_jobs: ServeJobs) -> None:
     assert "JOBS_UPSTREAM_URL" in answer.json()["detail"]
     with pytest.raises(NotFound):
         await resume(server.service, "job:7")
+
+
+@any_store
+async def test_what_is_no_job_any_more_is_swept_once(serve_jobs: ServeJobs) -> None:
+    service = (await serve_jobs()).service
+    await pumps(service).register(Live("note:1", KIND, lambda: Scripted([])))
+    for found in (["gone"], []):
+        swept = await sweep(service, Invocation(), {"jobs": resume})
+        assert [it["state"] for it in swept] == found
 
 
 @any_store

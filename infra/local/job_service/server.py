@@ -4,20 +4,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import httpx
-
-from infra.local.child import HOST, Child, Startable, free_port
+from infra.local.child import Child
+from infra.local.controlled import Controlled
 from infra.local.job_service.control import PREFIX
 
-CONTROL_SECONDS = 20.0
 
-
-class JobServer(Startable):
+class JobServer(Controlled):
     """The service in another process, on a free port. A context manager, of both kinds.
 
     ``directory`` is where its log goes. ``key``, ``acknowledges`` and ``tells_state`` as JobService
     has them.
     """
+
+    prefix = PREFIX
 
     def __init__(
         self,
@@ -27,8 +26,7 @@ class JobServer(Startable):
         acknowledges: bool = False,
         tells_state: bool = False,
     ) -> None:
-        self.port = free_port()
-        self.url = f"http://{HOST}:{self.port}"
+        super().__init__()
         self._key = key
         self._acknowledges = acknowledges
         self._tells_state = tells_state
@@ -38,7 +36,6 @@ class JobServer(Startable):
             *(["--acknowledges"] if acknowledges else []),
             *(["--tells-state"] if tells_state else []),
         ]
-        self._child: Child | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -62,51 +59,27 @@ class JobServer(Startable):
             self._serves,
         )
 
-    def stop(self) -> None:
-        """End it; its jobs are gone."""
-        if self._child:
-            self._child.stop()
-
     async def begin(self, job: str) -> None:
         """Let a job exist."""
-        await self._post(f"/jobs/{job}", {})
+        await self._request("POST", f"/jobs/{job}", {})
 
     async def run(self, job: str, updates: int, seconds: float) -> None:
         """Have a job say so many updates, ``seconds`` apart, and then that it is done."""
-        await self._post(f"/jobs/{job}", {"updates": updates, "seconds": seconds})
+        await self._request("POST", f"/jobs/{job}", {"updates": updates, "seconds": seconds})
 
     async def say(self, job: str, **message: Any) -> None:
         """Have a job say something now."""
-        await self._post(f"/jobs/{job}", {"say": message})
+        await self._request("POST", f"/jobs/{job}", {"say": message})
 
     async def cut(self, job: str) -> None:
         """Break all connections of a job."""
-        await self._post(f"/jobs/{job}", {"cut": True})
+        await self._request("POST", f"/jobs/{job}", {"cut": True})
 
     async def fault(self, **faults: Any) -> None:
         """Put faults in force, as jobs.Faults has them; those before are lifted."""
-        await self._post("/faults", faults)
+        await self._request("POST", "/faults", faults)
 
     async def look(self, job: str) -> dict[str, Any]:
         """Return what a job said, who heard it, and its connections."""
-        found: dict[str, Any] = (await self._request("GET", f"/jobs/{job}")).json()
+        found: dict[str, Any] = await self._request("GET", f"/jobs/{job}")
         return found
-
-    def _serves(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}{PREFIX}/health", trust_env=False).status_code == 204
-        except httpx.TransportError:
-            return False
-
-    async def _post(self, path: str, body: dict[str, Any]) -> None:
-        await self._request("POST", path, body)
-
-    async def _request(
-        self, method: str, path: str, body: dict[str, Any] | None = None
-    ) -> httpx.Response:
-        async with httpx.AsyncClient(
-            verify=False, trust_env=False, timeout=CONTROL_SECONDS
-        ) as client:
-            answer = await client.request(method, f"{self.url}{PREFIX}{path}", json=body)
-        answer.raise_for_status()
-        return answer

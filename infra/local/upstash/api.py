@@ -85,7 +85,8 @@ class Api:
     ) -> Response:
         """Run commands, with the faults that are due."""
         form = replies.Form.of(asked.headers, json_only=endpoint == b"multi-exec")
-        rules = self.faults.take([name_of(command) for command in commands])
+        names = [name_of(command) for command in commands]
+        rules = self.faults.take(lambda rule: rule.concerns(names))
         await _suffer(rules, "before", asked)
         if endpoint == b"multi-exec":
             for command in commands:
@@ -127,7 +128,7 @@ class Api:
         if read_only:
             # Not documented; the store's own read-only rights do not include it.
             raise no_permission(name)
-        rules = self.faults.take([name])
+        rules = self.faults.take(lambda rule: rule.concerns([name]))
         await _suffer(rules, "before", asked)
         subscription = await self.subscriptions.open(name, channels)
         try:

@@ -5,23 +5,22 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import httpx
-
-from infra.local.child import HOST, Child, Startable, free_port
+from infra.local.child import Child, free_port
+from infra.local.controlled import Controlled
 from infra.local.upstash.control import PREFIX
 from infra.local.upstash.faults import Kind, When
 from infra.local.upstash.subscriptions import Channels
 
-CONTROL_SECONDS = 40.0
 
-
-class UpstashServer(Startable):
+class UpstashServer(Controlled):
     """The emulator with its Valkey on ``directory``, in another process and on free ports.
 
-    A context manager, of both kinds. Without ``durable`` nothing is written to the disk, and
+    Without ``durable`` nothing is written to the disk, and
     `kill_store` loses it all. ``replica``: reads may be served by a replica that lags.
     ``channels``: what becomes of several channels in one subscription's path.
     """
+
+    prefix = PREFIX
 
     def __init__(
         self,
@@ -32,8 +31,7 @@ class UpstashServer(Startable):
         replica: bool = False,
         channels: Channels = "many",
     ) -> None:
-        self.port = free_port()
-        self.url = f"http://{HOST}:{self.port}"
+        super().__init__()
         self.store_port = free_port()
         """Where the Valkey behind it listens, for clients of the Redis protocol."""
         self.token = secrets.token_urlsafe(24)
@@ -45,7 +43,6 @@ class UpstashServer(Startable):
             *([] if durable else ["--memory"]),
             *("--channels", channels),
         ]
-        self._child: Child | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -97,7 +94,7 @@ class UpstashServer(Startable):
             "status": status,
             "retry_after": retry_after,
         }
-        await self._post("/faults", rule)
+        await self._request("POST", "/faults", rule)
 
     async def clear_faults(self) -> None:
         """Lift all faults."""
@@ -105,46 +102,25 @@ class UpstashServer(Startable):
 
     async def cut_subscriptions(self) -> None:
         """Break all connections that are subscribed."""
-        await self._post("/subscriptions", {"cut": True})
+        await self._request("POST", "/subscriptions", {"cut": True})
 
     async def mute_subscriptions(self, muted: bool = True) -> None:
         """Let subscriptions stand but bring nothing; what they miss is gone."""
-        await self._post("/subscriptions", {"muted": muted})
+        await self._request("POST", "/subscriptions", {"muted": muted})
 
     async def lag(self, seconds: float) -> None:
         """Let the replica have what is written that much later."""
-        await self._post("/replica", {"lag": seconds})
+        await self._request("POST", "/replica", {"lag": seconds})
 
     async def kill_store(self) -> None:
         """Kill the Valkey behind it (SIGKILL); requests get 503 until it is started again."""
-        await self._post("/store", {"running": False})
+        await self._request("POST", "/store", {"running": False})
 
     async def start_store(self) -> None:
         """Start the Valkey again, on the same port and the same data."""
-        await self._post("/store", {"running": True})
+        await self._request("POST", "/store", {"running": True})
 
     async def commands(self) -> dict[str, int]:
         """Return how many commands were served so far, by their names in capitals."""
-        counts: dict[str, int] = (await self._request("GET", "/commands")).json()
+        counts: dict[str, int] = await self._request("GET", "/commands")
         return counts
-
-    def _serves(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}{PREFIX}/health", trust_env=False).status_code == 204
-        except httpx.TransportError:
-            return False
-
-    async def _post(self, path: str, body: dict[str, object]) -> None:
-        await self._request("POST", path, body)
-
-    async def _request(
-        self, method: str, path: str, body: dict[str, object] | None = None
-    ) -> httpx.Response:
-        # A client of its own each time: it belongs to one event loop, the server to no one.
-        async with httpx.AsyncClient(
-            verify=False, trust_env=False, timeout=CONTROL_SECONDS
-        ) as client:
-            answer = await client.request(method, f"{self.url}{PREFIX}{path}", json=body)
-        if answer.is_error:
-            raise ValueError(f"the emulator refused {method} {path}: {answer.text}")
-        return answer

@@ -6,13 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
-
-from infra.local.child import HOST, Child, Startable, free_port
+from infra.local.child import Child
+from infra.local.controlled import Controlled
 from infra.local.vercel.control import CRON_SECONDS, PREFIX
 from infra.local.vercel.pool import Options
-
-CONTROL_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +24,14 @@ class Running:
     retiring: bool
 
 
-class VercelServer(Startable):
+class VercelServer(Controlled):
     """The built ``output`` as Vercel would serve it, in another process and on a free port.
 
-    A context manager, of both kinds. ``environment``: the project's variables. What the emulator
+    ``environment``: the project's variables. What the emulator
     and the function say goes to ``directory``/vercel.log. ``options``: pool.py.
     """
+
+    prefix = PREFIX
 
     def __init__(
         self,
@@ -43,8 +42,7 @@ class VercelServer(Startable):
         *,
         port: int | None = None,
     ) -> None:
-        self.port = port or free_port()
-        self.url = f"http://{HOST}:{self.port}"
+        super().__init__(port or 0)
         self.log = directory / "vercel.log"
         self._environment = environment
         self._command = [
@@ -53,16 +51,10 @@ class VercelServer(Startable):
             *(f"--pass={name}" for name in environment),
             *_arguments(options),
         ]
-        self._child: Child | None = None
 
     def start(self) -> None:
         """Start it; return when it serves. The function starts with its first request."""
         self._child = Child(self._command, self.log, self._serves, self._environment)
-
-    def stop(self) -> None:
-        """Retire the instances, and end it."""
-        if self._child:
-            self._child.stop()
 
     def crash(self) -> None:
         """End it as a crash would; its instances notice and end."""
@@ -88,28 +80,12 @@ class VercelServer(Startable):
 
     async def call_crons(self) -> list[dict[str, Any]]:
         """Have what is on a schedule called now; return path, status and body of each answer."""
-        found: list[dict[str, Any]] = (await self._request("POST", "/crons", CRON_SECONDS)).json()
+        found: list[dict[str, Any]] = await self._request("POST", "/crons", seconds=CRON_SECONDS)
         return found
-
-    def _serves(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}{PREFIX}/health", trust_env=False).status_code == 204
-        except httpx.TransportError:
-            return False
 
     async def _instances(self) -> dict[str, Any]:
-        found: dict[str, Any] = (await self._request("GET", "/instances")).json()
+        found: dict[str, Any] = await self._request("GET", "/instances")
         return found
-
-    async def _request(
-        self, method: str, path: str, seconds: float = CONTROL_SECONDS
-    ) -> httpx.Response:
-        # A client of its own each time: it belongs to one event loop, the server to no one.
-        async with httpx.AsyncClient(verify=False, trust_env=False, timeout=seconds) as client:
-            answer = await client.request(method, f"{self.url}{PREFIX}{path}")
-        if answer.is_error:
-            raise ValueError(f"the emulator refused {method} {path}: {answer.text}")
-        return answer
 
 
 def _arguments(options: Options) -> list[str]:

@@ -41,7 +41,7 @@ class Operation:
         """Answer a request."""
         asked = Request(scope, receive)
         with self._calls.under_way(self._name, asked.path_params.get("id_or_url")):
-            rules = self._faults.take(self._name)
+            rules = self._faults.take(lambda rule: rule.concerns(self._name))
             try:
                 response = await self._answer(asked, rules)
             except Refused as refused:

@@ -5,18 +5,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 
-from infra.local.child import HOST, Child, Startable, free_port
+from infra.local.child import HOST, Child
+from infra.local.controlled import Controlled
 from infra.local.vercel_api.account import TEAM, Play
 from infra.local.vercel_api.chaos import ORDERLY, Chaos
 from infra.local.vercel_api.control import PREFIX
 from infra.local.vercel_api.faults import Kind
 from infra.local.vercel_api.script import Script
-
-CONTROL_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +67,25 @@ class CallReport:
     most_at_once: Mapping[str, int]
 
 
-class VercelApi(Startable):
+class VercelApi(Controlled):
     """The API in another process, on a free port; a context manager of both kinds.
 
     ``directory`` is where its log goes. ``play`` is how deployments go that are made through it.
     """
 
+    prefix = PREFIX
     team = TEAM
 
     def __init__(
         self, directory: Path, play: Play | None = None, *, seed: int = 0, port: int = 0
     ) -> None:
-        self.port = port or free_port()
-        self.url = f"http://{HOST}:{self.port}"
+        super().__init__(port)
         self.token = secrets.token_hex(12)
         self.stranger_token = secrets.token_hex(12)
         """The token of one who may see nothing of it."""
         self._directory = directory
         self._play = play or Play()
         self._seed = seed
-        self._child: Child | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -110,11 +107,6 @@ class VercelApi(Startable):
             f"{self.url}{PREFIX}/play", json=asdict(self._play), trust_env=False
         ).raise_for_status()
 
-    def stop(self) -> None:
-        """End it; everything it knew is gone."""
-        if self._child:
-            self._child.stop()
-
     async def deploy(
         self,
         build: str | Script = "next",
@@ -129,7 +121,7 @@ class VercelApi(Startable):
         """Make a deployment that began ``age`` seconds ago: of the user, or of the team."""
         more = {"name": name, "age": age, "target": target, "team": team}
         wanted = asdict(Play(build, speed, chaos)) | more
-        return Made(**(await self._request("POST", "/deployments", wanted)).json())
+        return Made(**await self._request("POST", "/deployments", wanted))
 
     async def play_next(
         self, build: str | Script = "next", *, speed: float = 1.0, chaos: Chaos = ORDERLY
@@ -139,14 +131,14 @@ class VercelApi(Startable):
 
     async def truth(self, deployment: str) -> Truth:
         """Return what is to be read of a deployment (its id) in the end."""
-        members = (await self._request("GET", f"/deployments/{deployment}/truth")).json()
+        members = await self._request("GET", f"/deployments/{deployment}/truth")
         lines = tuple(TrueLine(**line) for line in members.pop("lines"))
         return Truth(lines=lines, **members)
 
     async def calls(self, deployment: str | None = None) -> CallReport:
         """Return how often it was called: in all, or naming a deployment so (its id)."""
         query = "" if deployment is None else f"?deployment={deployment}"
-        return CallReport(**(await self._request("GET", f"/calls{query}")).json())
+        return CallReport(**await self._request("GET", f"/calls{query}"))
 
     async def forget_calls(self) -> None:
         """Count from here."""
@@ -180,21 +172,3 @@ class VercelApi(Startable):
     async def clear_faults(self) -> None:
         """Lift all faults."""
         await self._request("DELETE", "/faults")
-
-    def _serves(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}{PREFIX}/health", trust_env=False).status_code == 204
-        except httpx.TransportError:
-            return False
-
-    async def _request(
-        self, method: str, path: str, body: dict[str, Any] | None = None
-    ) -> httpx.Response:
-        # A client of its own each time: it belongs to one event loop, the server to no one.
-        async with httpx.AsyncClient(
-            verify=False, trust_env=False, timeout=CONTROL_SECONDS
-        ) as client:
-            answer = await client.request(method, f"{self.url}{PREFIX}{path}", json=body)
-        if answer.is_error:
-            raise ValueError(f"the server refused {method} {path}: {answer.text}")
-        return answer
