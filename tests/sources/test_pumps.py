@@ -253,11 +253,15 @@ async def test_one_of_those_who_wait_asks_often(
 
 
 async def test_standing_by_costs_little_more(store: Store, asks: list[str]) -> None:
-    async with process(store) as one, process(store) as two:
-        async with one.watch(live(slow())), two.watch(live(slow())):
-            await asyncio.sleep(1.5)
-            # The one for each third of its length, the other at each pause.
-            assert asks.count(f"{STREAM}/standby") <= asks.count(STREAM) / 2 + 1
+    async with (
+        process(store) as one,
+        process(store) as two,
+        one.watch(live(slow())),
+        two.watch(live(slow())),
+    ):
+        await asyncio.sleep(1.5)
+        # The one for each third of its length, the other at each pause.
+        assert asks.count(f"{STREAM}/standby") <= asks.count(STREAM) / 2 + 1
 
 
 async def test_no_more_than_one_stands_by(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
