@@ -3,8 +3,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-fast check bench bench-quick bench-platforms lock node \
-        prerequisites clean vendor screenshots
+.PHONY: help setup run test test-fast check bench bench-quick bench-platforms bench-sources \
+        lock node prerequisites clean vendor screenshots
 
 # AS is also make's own name for the assembler, which counts as unset here.
 ifeq ($(origin AS),default)
@@ -65,6 +65,9 @@ bench: setup  ## all benchmarks, each beside its control (about 18 minutes)
 
 bench-quick: setup  ## the embedded stores only, in under a minute
 	@$(BIN)/python benchmarks/run.py --quick
+
+bench-sources: setup  ## live sources: latency, hand-overs, what pumping costs (6 minutes)
+	@$(BIN)/python benchmarks/sources.py
 
 bench-platforms: setup $(MODULES)  ## cold starts, then the platforms' emulators (4 minutes)
 	@$(BIN)/python benchmarks/cold_start.py && $(BIN)/python benchmarks/platforms.py

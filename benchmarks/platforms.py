@@ -12,7 +12,6 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -23,7 +22,7 @@ from benchmarks import grounds
 from benchmarks.grounds import Ground
 from benchmarks.marks import Verdict, judge
 from benchmarks.places import FUNCTION, PLACES, Built, Place, megabytes
-from benchmarks.report import lined_up, machine
+from benchmarks.report import lined_up, machine, share
 from benchmarks.rig import publish_straight
 from benchmarks.subjects import TOKEN_SECONDS
 from benchmarks.visits import Follower, first_byte
@@ -159,11 +158,6 @@ async def measure(
         Figures(colds[0], warms[0], delays, verdict),
         Figures(colds[1], warms[1], echoes, Verdict()),
     )
-
-
-def share(values: Sequence[float], part: float) -> float:
-    """Return the value that ``part`` of all are not above."""
-    return sorted(values)[ceil(part * len(values)) - 1]
 
 
 ROWS: Mapping[str, Callable[[Figures], float]] = {

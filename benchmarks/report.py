@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from math import ceil
 from pathlib import Path
 from statistics import median
 
@@ -90,6 +91,11 @@ def table(
                 cells.append(f"{value:,.{row.digits}f} (×{value / control:.2f})")
         lines.append(cells)
     return lined_up(lines)
+
+
+def share(values: Sequence[float], part: float) -> float:
+    """Return the value that ``part`` of all are not above."""
+    return sorted(values)[ceil(part * len(values)) - 1]
 
 
 def lined_up(lines: Sequence[Sequence[str]]) -> str:

@@ -12,7 +12,6 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from math import ceil
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -20,7 +19,7 @@ from time import monotonic
 
 from benchmarks import grounds, source_cases
 from benchmarks.grounds import Ground, Opener
-from benchmarks.report import lined_up, machine
+from benchmarks.report import lined_up, machine, share
 from benchmarks.source_cases import QUICK, Delays, Scale, Site, site
 from benchmarks.upstreams import JobService, job_service
 from infra.local.vercel_api import VercelApi
@@ -75,11 +74,6 @@ async def costs(
             for viewers in scale.viewers
         }
     return calls, commands
-
-
-def share(values: Sequence[float], part: float) -> float:
-    """Return the value that ``part`` of all are not above."""
-    return sorted(values)[ceil(part * len(values)) - 1]
 
 
 def latency_table(measured: Mapping[str, Mapping[str, Delays]]) -> str:

@@ -18,7 +18,8 @@ from benchmarks.places import (
     bare_vercel,
     megabytes,
 )
-from benchmarks.platforms import Figures, Scale, measure, share, table
+from benchmarks.platforms import Figures, Scale, measure, table
+from benchmarks.report import share
 from benchmarks.rig import PATH, fresh
 from benchmarks.subjects import SQLITE
 from benchmarks.visits import Follower, first_byte

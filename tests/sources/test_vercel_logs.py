@@ -20,6 +20,7 @@ from infra.local.vercel_api.script import Line, Phase, Script
 from lastevent.core.errors import UpstreamLost
 from lastevent.core.event import NewEvent
 from lastevent.sources.base import MAX_BATCH_BYTES, Batch
+from lastevent.sources.vercel import logs
 from lastevent.sources.vercel.logs import DeploymentLog, Pace
 from lastevent.sources.vercel.telling import NO_LOG
 from lastevent.stores.base import MAX_BATCH_EVENTS
@@ -64,14 +65,21 @@ def said(type: str, events: Any) -> list[dict[str, Any]]:
 
 
 async def follow(
-    api: PlayedApi, notes: Notes, *, pace: Pace = Pace(), seed: int = 0, kills: float = 0.0
+    api: PlayedApi,
+    notes: Notes,
+    *,
+    pace: Pace = Pace(),
+    seed: int = 0,
+    kills: float = 0.0,
+    longest_life: float = 3600.0,
 ) -> Stored:
-    """Pump the log to its end; ``kills`` is the probability that the pump dies with a batch."""
+    """Pump the log to its end; ``kills`` is the probability that the pump dies with a batch, and
+    ``longest_life`` how many seconds each of them has."""
     chance = Random(seed)
     stored = Stored()
     while not stored.over:
         source = DeploymentLog(api, api.played.id, notes, pace)
-        life = chance.uniform(0.0, 60.0) if kills else 3600.0
+        life = chance.uniform(0.0, 60.0) if kills else longest_life
         try:
             async with asyncio.timeout(life):
                 await _pump(source, api, stored, chance, kills)
@@ -209,6 +217,28 @@ async def test_a_log_that_goes_on_for_ever_has_an_end() -> None:
     stored = await follow(api, Notes())
     assert 80 < api.now / 1000 - api.played.begun / 1000 < 100
     assert stored.of("state")[-1]["over"] is True
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_pumps_that_live_for_seconds_come_to_the_end_as_soon(
+    quiet: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each goes on counting where the one before it was killed."""
+
+    @timeless
+    async def play() -> None:
+        phases = (Phase(0, "BUILDING"), Phase(1, "READY"))
+        last = 2 if quiet else 4000
+        lines = tuple(Line(second, f"request {second}") for second in range(1, last))
+        api = PlayedApi(Script(phases=phases, lines=lines), ORDERLY)
+        monkeypatch.setattr(logs, "time", lambda: api.now / 1000)
+        stored = await follow(api, Notes(), longest_life=4.0)
+        if quiet:
+            check(api, stored)
+        seconds = (api.now - api.played.begun) / 1000
+        assert seconds < 15 if quiet else 80 < seconds < 100
+
+    play()
 
 
 @pytest.mark.parametrize("gone_as", ["empty", "404"])

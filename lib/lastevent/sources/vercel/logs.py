@@ -78,6 +78,7 @@ class DeploymentLog:
     async def read(self, position: str | None) -> AsyncGenerator[Batch]:
         """As sources.base.Source has it: ends when the deployment is over and its log is whole."""
         telling = Telling.parse(position)
+        self._go_on(telling)
         while True:
             polled_at = self._loop.time()
             now = await self._state()
@@ -87,6 +88,12 @@ class DeploymentLog:
             if any(event.tells_state for event in fresh):
                 now = await self._look()
             self._count(events, fresh, is_over)
+            if fresh:
+                telling.news = _now()
+            if self._over_at is None:
+                telling.over = None
+            elif telling.over is None:
+                telling.over = _now()
             quiet_seconds = self._loop.time() - self._newest_at
             told = False
             for batch in telling.batches(fresh, now, self._took, quiet_seconds):
@@ -101,6 +108,18 @@ class DeploymentLog:
             if not told:
                 yield Batch()
             await asyncio.sleep(max(0.0, polled_at + self._pace.poll - self._loop.time()))
+
+    def _go_on(self, telling: Telling) -> None:
+        """Count on from where another left off: among pumps that live for seconds only, none would
+        see enough of silence."""
+        if telling.news is not None:
+            self._newest_at = min(self._newest_at, self._loop_time(telling.news))
+        if telling.over is not None:
+            over_at = self._loop_time(telling.over)
+            self._over_at = over_at if self._over_at is None else min(self._over_at, over_at)
+
+    def _loop_time(self, unix_ms: int) -> float:
+        return self._loop.time() - max(time() - unix_ms / 1000, 0.0)
 
     async def _state(self) -> Snapshot:
         """Return the deployment's state, asked for if it may have changed."""
@@ -163,3 +182,7 @@ class DeploymentLog:
         took = Took(telling.progress.seconds, telling.progress.lines)
         if now.project is not None and took.lines:
             await self._ledger.note_took(now.project, took)
+
+
+def _now() -> int:
+    return int(time() * 1000)

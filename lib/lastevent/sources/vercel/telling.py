@@ -6,7 +6,8 @@
                "over": true, as the last event
     failure    {"error", "time"}: the vendor has no log any more
 
-A position is JSON: the window of what has been told, the progress, and the state told last.
+A position is JSON: the window of what has been told, the progress, the state told last, and the
+times by which the end of the log is known.
 """
 
 import json
@@ -30,11 +31,17 @@ NO_LOG = "Vercel has no log of this deployment any more."
 
 
 class Telling:
-    """What has been told so far, and what is told next."""
+    """What has been told so far, and what is told next.
+
+    ``news``: when something new came last; ``over``: when the deployment was first known to be
+    over. Both are in Unix ms, for whoever goes on from the position; None if it never was.
+    """
 
     def __init__(self, window: Window, progress: Progress, state: str | None) -> None:
         self.window = window
         self.progress = progress
+        self.news: int | None = None
+        self.over: int | None = None
         self._state_told = state
         self._progress_told: str | None = None
 
@@ -46,6 +53,7 @@ class Telling:
         it = json.loads(position)
         window = Window.parse(it["since"], it["told"])
         telling = cls(window, Progress(**it["progress"]), it["state"])
+        telling.news, telling.over = it["news"], it["over"]
         telling._progress_told = telling.progress.text  # with what led to the position
         return telling
 
@@ -57,6 +65,8 @@ class Telling:
             "told": self.window.told,
             "progress": asdict(self.progress),
             "state": self._state_told,
+            "news": self.news,
+            "over": self.over,
         }
         return json.dumps(known, separators=(",", ":"))
 
