@@ -66,7 +66,7 @@ bench: setup  ## all benchmarks, each beside its control (about 18 minutes)
 bench-quick: setup  ## the embedded stores only, in under a minute
 	@$(BIN)/python benchmarks/run.py --quick
 
-bench-sources: setup  ## live sources: latency, hand-overs, what pumping costs (6 minutes)
+bench-sources: setup  ## live sources: latency, hand-overs, what pumping costs (7 minutes)
 	@$(BIN)/python benchmarks/sources.py
 
 bench-platforms: setup $(MODULES)  ## cold starts, then the platforms' emulators (4 minutes)

@@ -10,8 +10,8 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -55,24 +55,33 @@ async def hand_overs(ground: Ground, jobs: JobService, scale: Scale) -> dict[str
     return took
 
 
+@asynccontextmanager
+async def _sites(
+    count: int, ground: Ground, upstreams: Mapping[str, str], scale: Scale
+) -> AsyncIterator[list[Site]]:
+    """Run so many servers."""
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(site(ground, upstreams, scale)) for _ in range(count)
+        ]
+
+
 async def costs(
     ground: Ground, jobs: JobService, vercel: VercelApi, scale: Scale
 ) -> tuple[dict[int, float], dict[int, float]]:
     """Return calls of the API a minute by viewers, and commands of the store by servers."""
     upstreams = {"JOBS_UPSTREAM_URL": jobs.url, **vercel.environment}
-    commands = {}
-    async with AsyncExitStack() as stack:
-        everywhere: list[Site] = []
-        for count in SERVERS:
-            while len(everywhere) < count:
-                everywhere.append(await stack.enter_async_context(site(ground, upstreams, scale)))
-            if ground.upstash is not None:
-                job = f"quiet-{count}"
-                commands[count] = await source_cases.billed(ground, everywhere, job, scale.counting)
+    async with _sites(2, ground, upstreams, scale) as everywhere:
         calls = {
-            viewers: await source_cases.asked(everywhere[:2], vercel, viewers, scale.counting)
+            viewers: await source_cases.asked(everywhere, vercel, viewers, scale.counting)
             for viewers in scale.viewers
         }
+    commands = {}
+    for count in SERVERS if ground.upstash is not None else ():
+        # Others each time: who has pumped a job stays with it.
+        async with _sites(count, ground, upstreams, scale) as everywhere:
+            job = f"quiet-{count}"
+            commands[count] = await source_cases.billed(ground, everywhere, job, scale.counting)
     return calls, commands
 
 

@@ -28,10 +28,24 @@ SECRETS = {
     "LASTEVENT_API_KEYS": "builder:0123456789abcdef=build:*",
     "UPSTASH_REDIS_REST_URL": "https://example.upstash.io",
     "UPSTASH_REDIS_REST_TOKEN": "token-of-the-database",
+    "VERCEL_TOKEN": "token-of-the-account",
+    "JOBS_UPSTREAM_KEY": "key-of-the-service",
 }
+LIVE_SOURCES = {
+    "Deployments": "yes",
+    "VercelTeamId": "team_1a2b",
+    "JobsUrl": "https://jobs.example.com/ws",
+    "JobsKey": "yes",
+    "PreviewCommands": "site=npm run dev; docs=mkdocs serve",
+}
+VARIABLE_BYTES = 4096
+"""Of a function's variables together, names and values:
+https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+
 OWN_SECRET = {"SecretArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:own"}
 EVERYTHING: dict[str, Any] = {
     **OWN_SECRET,
+    **LIVE_SOURCES,
     "Store": "dynamodb+upstash",
     "ApiKeys": "yes",
     "RestApi": "yes",
@@ -303,13 +317,28 @@ def test_a_secret_is_made_where_none_is_named(template: dict[str, Any]) -> None:
     assert own.outputs["SecretArn"]["Value"] == OWN_SECRET["SecretArn"]
 
 
-@pytest.mark.parametrize("parameters", [{"Store": "upstash"}, {"ApiKeys": "yes"}])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"Store": "upstash"},
+        {"ApiKeys": "yes"},
+        {"Deployments": "yes"},
+        {"JobsUrl": "https://jobs.example.com/ws", "JobsKey": "yes"},
+    ],
+    ids=str,
+)
 def test_what_a_made_secret_lacks_is_said_before_anything_is_deployed(
     template: dict[str, Any], parameters: dict[str, str]
 ) -> None:
     (said,) = Stack(template, **parameters).broken_rules
     assert "SecretArn" in said
     assert Stack(template, **parameters, **OWN_SECRET).broken_rules == []
+
+
+def test_a_key_for_no_service_is_said_before_anything_is_deployed(template: dict[str, Any]) -> None:
+    """The function would not start with it."""
+    (said,) = Stack(template, JobsKey="yes", **OWN_SECRET).broken_rules
+    assert "JobsUrl" in said
 
 
 def test_no_secret_stands_in_the_template(stack: Stack) -> None:
@@ -361,13 +390,58 @@ def test_the_settings_are_accepted_on_lambda(
     assert opened.name == store
 
 
+def test_live_sources_are_the_streaming_functions(template: dict[str, Any]) -> None:
+    plain, wanted = (
+        {
+            function: Settings.from_env(
+                {**deployed(it, function), "AWS_LAMBDA_FUNCTION_NAME": function}
+            )
+            for function in sam.FUNCTIONS
+        }
+        for it in (Stack(template), Stack(template, **EVERYTHING))
+    )
+    for none in (*plain.values(), wanted["ApiFunction"]):
+        assert none.vercel_token is None
+        assert none.vercel_team_id is None
+        assert none.jobs is None
+        assert none.preview_commands is None
+    settings = wanted["StreamFunction"]
+    assert settings.vercel_token == SECRETS["VERCEL_TOKEN"]
+    assert settings.vercel_team_id == LIVE_SOURCES["VercelTeamId"]
+    assert settings.jobs is not None
+    assert settings.jobs.key == SECRETS["JOBS_UPSTREAM_KEY"]
+    assert settings.jobs.address("7") == "wss://jobs.example.com/ws"
+    assert settings.preview_commands is not None
+    assert settings.preview_commands.keys() == {"site", "docs"}
+
+
+@pytest.mark.parametrize(
+    ("parameter", "good", "bad"),
+    [
+        ("VercelTeamId", ["", "team_1a2B-c"], ["team 1"]),
+        ("JobsUrl", ["", "jobs.example.com", "wss://jobs.example.com/{job}?v=1"], ["https://a b"]),
+    ],
+)
+def test_what_cannot_be_right_is_refused(parameter: str, good: list[str], bad: list[str]) -> None:
+    pattern = sam.source()["Parameters"][parameter]["AllowedPattern"]
+    assert all(re.fullmatch(pattern, value) for value in good)
+    assert not any(re.fullmatch(pattern, value) for value in bad)
+
+
+def test_the_variables_leave_room_for_others(template: dict[str, Any]) -> None:
+    stack = Stack(template, **EVERYTHING)
+    for function in sam.FUNCTIONS:
+        given = deployed(stack, function)
+        assert sum(len(name) + len(value) for name, value in given.items()) < VARIABLE_BYTES / 3
+
+
 def test_every_variable_is_known(template: dict[str, Any]) -> None:
     known = {
         variable
         for item in Settings.__dataclass_fields__.values()
         for variable in item.metadata.get("variables", ())
     }
-    known |= SECRETS.keys() | {"AWS_LAMBDA_EXEC_WRAPPER"}
+    known |= SECRETS.keys() | {"AWS_LAMBDA_EXEC_WRAPPER", "JOBS_UPSTREAM_URL"}
     for function in sam.FUNCTIONS:
         assert Stack(template, **EVERYTHING).environment(function).keys() <= known
 

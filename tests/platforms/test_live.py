@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from tests.platforms.conftest import SECRET
 pytestmark = [pytest.mark.slow, pytest.mark.node, pytest.mark.timeout(180)]
 
 LEG_SECONDS = 4
-SPEED = 6.0
+SPEED = 8.0
 """Of the build: it takes 42 seconds by itself."""
 
 SWEEP_SECONDS = 0.5
@@ -38,6 +38,7 @@ WAIT_SECONDS = 60.0
 """A safety limit: what takes longer than this has hung."""
 
 Stores = Callable[[str], Awaitable[dict[str, str]]]
+Deploy = Callable[..., AbstractAsyncContextManager["Place"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +84,9 @@ async def on_vercel(
                 answers = await server.call_crons()
                 failures.extend(it["body"] for it in answers if it["status"] != 200)
 
-        calling = asyncio.create_task(call_crons()) if sweeps else None
-        try:
+        async with asyncio.TaskGroup() as schedule:
+            calling = schedule.create_task(call_crons()) if sweeps else None
             yield Place(server.url, server.kill, lambda: failures)
-        finally:
             if calling is not None:
                 calling.cancel()
 
@@ -96,21 +96,19 @@ everywhere = pytest.mark.parametrize("platform", PLATFORMS)
 
 
 @pytest.fixture
-async def deploy(
-    stores: Stores, tmp_path: Path, request: pytest.FixtureRequest
-) -> Callable[..., Any]:
-    """Return a context manager that deploys to a platform, with settings."""
-    store = await stores("upstash")
+async def deploy(stores: Stores, tmp_path: Path, request: pytest.FixtureRequest) -> Deploy:
+    """Return a function that deploys to a platform, by its name, with these settings."""
+    common = {
+        **await stores("upstash"),
+        "LASTEVENT_AUTH_SECRET": SECRET,
+        "LASTEVENT_MAX_LEG_SECONDS": str(LEG_SECONDS),
+        "CRON_SECRET": "c" * 32,
+    }
 
-    def deployed(platform: str, settings: Mapping[str, str], sweeps: bool = False) -> Any:
-        environment = {
-            **store,
-            **settings,
-            "LASTEVENT_AUTH_SECRET": SECRET,
-            "LASTEVENT_MAX_LEG_SECONDS": str(LEG_SECONDS),
-            "CRON_SECRET": "c" * 32,
-        }
-        return PLATFORMS[platform](environment, tmp_path, request, sweeps)
+    def deployed(
+        platform: str, settings: Mapping[str, str], *, sweeps: bool = False
+    ) -> AbstractAsyncContextManager[Place]:
+        return PLATFORMS[platform]({**common, **settings}, tmp_path, request, sweeps)
 
     return deployed
 
@@ -131,7 +129,7 @@ async def show(place: Place, path: str) -> Show:
 
 
 @everywhere
-async def test_a_deployments_log(platform: str, deploy: Any, tmp_path: Path) -> None:
+async def test_a_deployments_log(platform: str, deploy: Deploy, tmp_path: Path) -> None:
     async with VercelApi(tmp_path) as vercel:
         async with deploy(platform, vercel.environment) as place:
             made = await vercel.deploy("next", speed=SPEED, chaos=WILD)
@@ -139,6 +137,7 @@ async def test_a_deployments_log(platform: str, deploy: Any, tmp_path: Path) -> 
         truth = await vercel.truth(made.id)
         calls = await vercel.calls(made.id)
     assert seen.faults() == []
+    assert seen.seen[0].legs >= 3, "invocations took turns"
     lines_are_true(seen.said("log"), truth.ids)
     assert seen.said("state")[-1]["state"] == "ready"
     assert seen.said("gap", "failure") == []
@@ -154,10 +153,11 @@ def lines_are_true(lines: list[dict[str, Any]], true: list[str]) -> None:
 
 
 @everywhere
-async def test_an_external_jobs_progress(platform: str, deploy: Any, tmp_path: Path) -> None:
-    async with JobServer(tmp_path, key="k" * 20) as service:
+async def test_an_external_jobs_progress(platform: str, deploy: Deploy, tmp_path: Path) -> None:
+    # Told again to whoever joins: a job whose end falls into a gap would have none.
+    async with JobServer(tmp_path, key="k" * 20, tells_state=True) as service:
         async with deploy(platform, service.environment) as place:
-            await service.run("import-7", 120, 0.1)
+            await service.run("import-7", 100, 0.1)
             seen = await show(place, "/api/jobs/import-7/progress")
         job = await service.look("import-7")
     assert seen.faults() == []
@@ -167,12 +167,12 @@ async def test_an_external_jobs_progress(platform: str, deploy: Any, tmp_path: P
     assert seen.said("gap"), "a takeover was not told of"
     assert job["connections"]["total"] >= 3, "invocations took turns"
     assert job["connections"]["max"] <= 2
-    assert seen.events[-1][0] in ("done", "failure")
+    assert seen.events[-1][0] == "done"
 
 
 @everywhere
 async def test_the_sweep_finishes_what_nobody_watches(
-    platform: str, deploy: Any, token: str, tmp_path: Path
+    platform: str, deploy: Deploy, token: str, tmp_path: Path
 ) -> None:
     async with (
         VercelApi(tmp_path) as vercel,
@@ -193,10 +193,8 @@ async def test_the_sweep_finishes_what_nobody_watches(
 
         async def page() -> dict[str, Any]:
             """Look at the log, which pumps nothing."""
-            stream = f"/api/streams/{stream_of(made.id)}"
-            found: dict[str, Any] = (
-                await client.get(stream, params={"limit": 1000}, headers=JSON)
-            ).json()
+            answer = await client.get(f"/api/streams/{stream_of(made.id)}?limit=1000", headers=JSON)
+            found: dict[str, Any] = answer.json()
             return found
 
         begun = await page()

@@ -5,12 +5,13 @@ import sys
 
 import pytest
 
-SAY = "from lastevent.serve.visible_log import show_log; show_log(); show_log(); log.info('said')"
+SHOW = "from lastevent.serve.visible_log import show_log; show_log(); show_log()"
 
 
-def shown(before: str) -> str:
+def shown(before: str, logger: str = "lastevent") -> str:
     """Return what a process shows that runs ``before``, then begins and logs."""
-    script = f"import logging; log = logging.getLogger('lastevent'); {before}; {SAY}"
+    log = "import logging; log = logging.getLogger('lastevent')"
+    script = f"{log}; {before}; {SHOW}; logging.getLogger('{logger}').info('said')"
     run = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=20, check=True
     )
@@ -28,3 +29,19 @@ def shown(before: str) -> str:
 )
 def test_what_is_shown(before: str, expected: str) -> None:
     assert shown(before) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        ("logging.basicConfig(level=logging.INFO)", ""),
+        (
+            "logging.basicConfig(format='own: %(message)s'); "
+            "logging.getLogger('httpx').setLevel(logging.INFO)",
+            "own: said\n",
+        ),
+    ],
+    ids=["as on Vercel", "a level of one's own"],
+)
+def test_the_addresses_of_requests_are_not_shown(before: str, expected: str) -> None:
+    assert shown(before, "httpx") == expected
