@@ -14,12 +14,12 @@ from lastevent.core.wire import Decoder
 
 @dataclass
 class Seen:
-    """What one subscriber got: the events' ids, types and data, in the order of arrival."""
+    """What one subscriber got: the events' ids, data and types, in the order of arrival."""
 
     name: str
     ids: list[str] = field(default_factory=list)
-    types: list[str] = field(default_factory=list)
     data: list[str] = field(default_factory=list)
+    types: list[str] = field(default_factory=list)
     legs: int = 0
     cuts: int = 0
     resets: int = 0

@@ -53,7 +53,10 @@ def in_order(seen: Show) -> None:
 
 @pytest.mark.parametrize("store", STORES)
 async def test_an_external_jobs_progress(store: str, tmp_path: Path) -> None:
-    async with GROUNDS[store](tmp_path) as ground, JobServer(tmp_path, key="k" * 20) as service:
+    async with (
+        GROUNDS[store](tmp_path) as ground,
+        JobServer(tmp_path, key="k" * 20, tells_state=True) as service,
+    ):
         await service.run("import-7", 100, 0.1)
         path = "/api/jobs/import-7/progress"
         seen = await show(ground, tmp_path, path, seed=2, environ=service.environment)

@@ -163,9 +163,10 @@ async def test_and_a_little_before_its_planned_end(
         ends = now() + 2.0
         async with pumps.watch(live(source), ends - 0.5), pumps.watch(live(source), ends):
             await has(store, 1)
-            await until(lambda: source.open == 0)
+            while not await store.leases.acquire(STREAM, "another", 1):
+                await asyncio.sleep(0.01)
+            assert source.open == 0
             assert ends - 1.1 <= now() < ends
-            assert await store.leases.acquire(STREAM, "another", 1)
 
 
 async def test_who_comes_while_it_lets_go_begins_anew(store: Store) -> None:
