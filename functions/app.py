@@ -14,13 +14,19 @@ FUNCTIONS = {
     "/api/cron": "functions.cron",
     "/api/deploy": "functions.deployments",
     "/api/jobs": "functions.jobs",
+    "/api/messages": "functions.messages",
+    "/api/presence": "functions.messages",
     "/api/previews": "functions.previews",
+    "/api/purchase-orders": "functions.realtime",
+    "/api/realtime": "functions.realtime",
+    "/api/sse": "functions.messages",
 }
 """Path prefix to module; the longest that fits counts."""
 
 TASKS = {
     "preview": "functions.previews:run",
     "sweep": "functions.cron:sweep",
+    "workflow": "functions.realtime:run",
 }
 """What may be done in an invocation of its own, by name: module and function."""
 

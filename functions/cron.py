@@ -28,15 +28,19 @@ from lastevent.sources.keeper import Live
 log = logging.getLogger("lastevent")
 
 MODULES = {
+    "alerts": "lastevent.serve.alerts",
     "deployments": "functions.deployments",
     "generations": "lastevent.serve.generate",
     "jobs": "functions.jobs",
+    "messages": "functions.messages",
     "previews": "functions.previews",
+    "workflows": "functions.realtime",
 }
 """Kinds of work to their modules. A module's ``resume(service, stream)`` returns the Live with
-which an unfinished stream is pumped on; its ``sweep(service)`` puts its own records in order."""
+which an unfinished stream is pumped on; its ``sweep(service)`` puts its own records in order; its
+``carry_on(service, invocation)`` has unfinished work gone on with in invocations of its own."""
 
-TASKS = {"sweep": "functions.cron:sweep"}
+TASKS = {"sweep": "functions.cron:sweep", "workflow": "functions.realtime:run"}
 EVERYTHING = "*"
 NO_STORE = {"Cache-Control": "no-store"}
 
@@ -44,6 +48,7 @@ type Swept = Mapping[str, object]
 """``stream``, ``kind`` and ``state`` of something that was found unfinished."""
 
 type Chores = Callable[[Service], Awaitable[Sequence[Swept] | None]]
+type CarryOn = Callable[[Service, Invocation], Awaitable[Sequence[Swept]]]
 
 
 async def sweep(service: Service, invocation: Invocation, argument: Mapping[str, Any]) -> object:
@@ -54,7 +59,7 @@ async def sweep(service: Service, invocation: Invocation, argument: Mapping[str,
     """
     work: dict[str, Awaitable[Sequence[Swept]]] = {
         "sources": _pump_on(service, invocation),
-        **{kind: _chores(service, module) for kind, module in MODULES.items()},
+        **{kind: _chores(service, invocation, module) for kind, module in MODULES.items()},
     }
     swept: list[Swept] = []
     failed: list[str] = []
@@ -88,9 +93,12 @@ async def _resume(module: str, service: Service, stream: str) -> Live:
     return found
 
 
-async def _chores(service: Service, module: str) -> Sequence[Swept]:
-    chores: Chores | None = getattr(import_module(module), "sweep", None)
-    return () if chores is None else await chores(service) or ()
+async def _chores(service: Service, invocation: Invocation, module: str) -> Sequence[Swept]:
+    imported = import_module(module)
+    chores: Chores | None = getattr(imported, "sweep", None)
+    carry_on: CarryOn | None = getattr(imported, "carry_on", None)
+    swept = () if chores is None else await chores(service) or ()
+    return swept if carry_on is None else [*swept, *await carry_on(service, invocation)]
 
 
 async def _swept(service: Service, request: Request) -> Response:

@@ -60,7 +60,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         compile_pins(directory, "runtime", runtime, *upgrade)
-        on_lambda = [*runtime, *project["optional-dependencies"]["lambda"]]
+        optional = project["optional-dependencies"]
+        on_lambda = [*runtime, *optional["lambda"], *optional["images"]]
         compile_pins(directory, "lambda", on_lambda, "--constraints", "runtime.txt", *upgrade)
         development = [*runtime, *extras, *tools]
         compile_pins(directory, "dev", development, "--constraints", "lambda.txt", *upgrade)

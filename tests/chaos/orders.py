@@ -27,6 +27,9 @@ from tests.chaos.subscriber import Seen, follow_client, follow_raw
 SECRET = "the-secret-of-the-chaos-run-0123456789"
 END_SECONDS = 120.0
 VIEWERS = 3
+MAX_KILLS = 15
+"""Then there is peace. Where servers die more often than leases run out, nothing is ever done."""
+
 STAGES = (
     "ai_parsing",
     "database_save",
@@ -219,11 +222,11 @@ async def _all_seen(viewers: Sequence[Seen], orders: int) -> None:
 async def _kill(
     running: Sequence[Server], chance: random.Random, pace: float, until: asyncio.Event
 ) -> int:
-    """Kill servers until the event is set; return how often."""
+    """Kill servers, at most MAX_KILLS times, until the event is set; return how often."""
     kills = 0
-    while not until.is_set():
+    while kills < MAX_KILLS:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(until.wait(), pace * chance.uniform(0.2, 1.0))
+            await asyncio.wait_for(until.wait(), pace * chance.uniform(0.3, 1.2))
             break
         server = chance.choice(running)
         server.kill(signal.SIGKILL if chance.random() < 0.8 else signal.SIGTERM)

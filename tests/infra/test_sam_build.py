@@ -50,18 +50,24 @@ def test_ours_is_all_there(bundle: Path) -> None:
 def test_nothing_else_is_there(bundle: Path) -> None:
     locked = (ROOT / "requirements" / "lambda.txt").read_text()
     packages = {name.replace("-", "_") for name in re.findall(r"^([\w-]+)==", locked, re.M)}
-    modules = {"jwt" if name == "pyjwt" else name for name in packages}
+    imported = {"pyjwt": "jwt", "pillow": "PIL"}
+    modules = {imported.get(name, name) for name in packages}
+    beside = {
+        "pillow.libs",
+        *(f"_cffi_backend.cpython-312-{it}-linux-gnu.so" for it in ("aarch64", "x86_64")),
+    }
     found = {it.name for it in bundle.iterdir()}
     metadata = {name for name in found if name.endswith(".dist-info")}
     assert {name.partition("-")[0] for name in metadata} == packages
     ours = {"functions", "lastevent", "public", "lambda-stream", "__pycache__"}
-    assert found - metadata == (modules - {"typing_extensions"}) | {"typing_extensions.py"} | ours
+    modules = (modules - {"typing_extensions"}) | {"typing_extensions.py"}
+    assert found - metadata == modules | beside | ours
     assert {it.name for it in (bundle / "lastevent").iterdir()}.isdisjoint({"cli", "client"})
 
 
 def test_it_is_small(bundle: Path) -> None:
-    """The documents say 23 MB; Lambda's own limit is 250."""
-    assert sum(it.stat().st_size for it in bundle.rglob("*") if it.is_file()) < 25 * MEGABYTE
+    """The documents say 98 MB; Lambda's own limit is 250."""
+    assert sum(it.stat().st_size for it in bundle.rglob("*") if it.is_file()) < 100 * MEGABYTE
 
 
 def test_the_wrapper_can_be_run(bundle: Path) -> None:

@@ -111,6 +111,7 @@ async def test_a_command_does_not_get_the_servers_settings(
     for name in (
         "LASTEVENT_AUTH_SECRET",
         "NEXTAUTH_SECRET",
+        "AUTH_SECRET_1",
         "UPSTASH_REDIS_REST_TOKEN",
         "KV_REST_API_TOKEN",
         "AWS_SECRET_ACCESS_KEY",

@@ -114,8 +114,8 @@ def _secrets(chosen: "Settings") -> Iterator[Finding]:
         yield ok("secret", f"{len(chosen.auth_secret)} characters")
     if chosen.jwks_url is not None:
         yield ok("secret", f"public keys from {urlsplit(chosen.jwks_url).hostname}")
-        if find_spec("cryptography") is None:
-            yield fail("secret", "checking them needs: pip install 'lastevent[jwks]'")
+    if chosen.nextauth_secrets:
+        yield ok("secret", "reads the session cookies of a site with NextAuth")
     if chosen.api_keys:
         yield ok("secret", f"{len(chosen.api_keys)} API keys")
 

@@ -15,6 +15,7 @@
     ├── CursorExpired     410  events after this cursor are gone
     ├── TooLarge          413  a body, an event or a batch over its limit
     ├── KeyReused         422  an idempotency key seen before with a different body
+    ├── TooManyRequests   429  a caller over its rate
     ├── UpstreamRefused   502  an outside service will never do what is asked
     └── Transient         503  trouble that passes; the same call may be made again
         ├── StoreUnavailable   the store does not answer
@@ -123,6 +124,17 @@ class KeyReused(LastEventError):
 
     status = 422
     title = "Idempotency key reused"
+
+
+class TooManyRequests(LastEventError):
+    """The caller is over its rate. ``retry_after``: the seconds after which it may ask again."""
+
+    status = 429
+    title = "Too many requests"
+
+    def __init__(self, message: str, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class UpstreamRefused(LastEventError):

@@ -1,9 +1,10 @@
 """Who calls, and what they may do.
 
 An identity comes from, in this order: ``Authorization: Bearer``, an API key, the query's token
-(reading only), the session cookie; in development, from nothing. A credential that is present and
-wrong is refused, never passed over. Tokens are JWTs: HS256 by the secret, RS256 or ES256 by the
-keys at LASTEVENT_JWKS_URL.
+(reading only), our session cookie, that of a site with NextAuth (nextauth.py) where its secret is
+known; in development, from nothing. A credential that is present and wrong is refused, never passed
+over. Tokens are JWTs: HS256 by the secret (hs256.py), RS256 or ES256 by the keys at
+LASTEVENT_JWKS_URL.
 
 A cookie is sent by the browser whether or not its user meant to, and a development server takes
 everyone in: for both, a request that changes something must come from a page of our own origin or
@@ -15,7 +16,7 @@ import hmac
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import time
 from typing import Any
@@ -25,7 +26,9 @@ from starlette.requests import HTTPConnection
 
 from lastevent.core.errors import ConfigError, Forbidden, InvalidName, Unauthenticated
 from lastevent.core.topic import matches_any, stream_pattern
+from lastevent.serve import hs256
 from lastevent.serve.jwks import KeySet
+from lastevent.serve.nextauth import Sessions
 from lastevent.serve.settings import Settings, is_loopback
 
 COOKIE = "lastevent_token"
@@ -65,10 +68,8 @@ DEVELOPER = Identity("developer", _EVERYTHING, _EVERYTHING, name="Developer")
 
 def mint(secret: str, claims: Mapping[str, object], seconds: float) -> str:
     """Return a token of ``claims`` that expires ``seconds`` from now."""
-    import jwt
-
     now = int(time())
-    return jwt.encode({**claims, "iat": now, "exp": now + int(seconds)}, secret, "HS256")
+    return hs256.sign({**claims, "iat": now, "exp": now + int(seconds)}, secret)
 
 
 def development_secret(data_dir: Path) -> str:
@@ -101,6 +102,7 @@ class Authenticator:
         self._settings = settings
         self._keys = [(hashlib.sha256(k.key.encode()).digest(), k) for k in settings.api_keys]
         self._key_set = KeySet(settings.jwks_url) if settings.jwks_url else None
+        self._sessions = Sessions(settings.nextauth_secrets)
 
     async def identify(self, request: HTTPConnection) -> Identity:
         """Return who calls; raise Unauthenticated or Forbidden."""
@@ -116,6 +118,8 @@ class Authenticator:
             return await self._by_query(request, token)
         if token := request.cookies.get(COOKIE):
             identity = await self.verify(token)
+        elif (claims := self._sessions.claims(request.cookies)) is not None:
+            identity = _identity(claims)
         elif self._settings.development:
             if not is_loopback(urlsplit(f"//{headers.get('host', '')}").hostname or ""):
                 # Another name that resolves to loopback: a page's way to reach a local server.
@@ -164,9 +168,24 @@ class Authenticator:
                 f"a token in the query may live at most {QUERY_TOKEN_SECONDS // 60} minutes: "
                 "mint a shorter one"
             )
-        return Identity(identity.sub, identity.read, (), identity.expires)
+        return replace(identity, append=())
 
     async def _claims(self, token: str) -> dict[str, Any]:
+        # The algorithm decides which of our keys counts; it never turns a public key into a shared
+        # secret, because each way below takes its own algorithms only.
+        header = hs256.header(token)
+        audience, issuer = self._settings.token_audience, self._settings.token_issuer
+        if header.get("alg") == "HS256" and self.secret is not None:
+            claims = hs256.verify(token, self.secret)
+            hs256.check(claims, time(), leeway=LEEWAY_SECONDS, audience=audience, issuer=issuer)
+            return claims
+        if self._key_set is not None and header.get("alg") in ("RS256", "ES256"):
+            return await self._by_public_key(self._key_set, token, header)
+        raise Unauthenticated("the token is signed in a way that is not accepted here")
+
+    async def _by_public_key(
+        self, key_set: KeySet, token: str, header: Mapping[str, Any]
+    ) -> dict[str, Any]:
         import jwt
 
         options: dict[str, Any] = {
@@ -179,21 +198,14 @@ class Authenticator:
             "issuer": self._settings.token_issuer,
         }
         try:
-            header = jwt.get_unverified_header(token)
-            # The algorithm decides which of our keys counts; it never turns a public key into
-            # a shared secret, because each list below names its own algorithms only.
-            if header.get("alg") == "HS256" and self.secret is not None:
-                return jwt.decode(token, self.secret, ["HS256"], **options)
-            if self._key_set is not None and header.get("alg") in ("RS256", "ES256"):
-                key = await self._key_set.key(header.get("kid"))
-                return jwt.decode(token, key, [header["alg"]], **options)
+            key = await key_set.key(header.get("kid"))
+            return jwt.decode(token, key, [header["alg"]], **options)
         except jwt.ExpiredSignatureError as error:
             raise Unauthenticated("the token has expired: get a new one") from error
         except jwt.MissingRequiredClaimError as error:
             raise Unauthenticated(f"the token has no {error.claim} claim") from error
         except jwt.PyJWTError as error:
             raise Unauthenticated("the token is not valid here") from error
-        raise Unauthenticated("the token is signed in a way that is not accepted here")
 
 
 def _identity(claims: Mapping[str, Any]) -> Identity:

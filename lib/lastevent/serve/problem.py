@@ -7,7 +7,7 @@ from math import ceil
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from lastevent.core.errors import LastEventError, UpstreamLost
+from lastevent.core.errors import LastEventError, TooManyRequests, UpstreamLost
 
 log = logging.getLogger("lastevent")
 
@@ -33,7 +33,7 @@ def problem(error: Exception) -> Response:
         detail = "Something went wrong here; it has been logged."
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, UpstreamLost) and error.retry_after is not None:
+    if isinstance(error, TooManyRequests | UpstreamLost) and error.retry_after is not None:
         headers["Retry-After"] = str(max(1, ceil(error.retry_after)))
     if status in (429, 503):
         headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))

@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 from lastevent.core.errors import ConfigError, InvalidName
 from lastevent.core.policy import POLICIES
 from lastevent.core.topic import stream_pattern
+from lastevent.services.messaging.people import TYPING_SECONDS
+from lastevent.services.rates import Rate
 from lastevent.stores.base import Retention, RetentionRules
 from lastevent.stores.url import UPSTASH_VARIABLES
 
@@ -114,6 +116,32 @@ def _https_url(value: str) -> str:
     return value
 
 
+def _alert_secret(value: str) -> bytes:
+    from lastevent.services.webhook import parse_secret
+
+    return parse_secret(value)
+
+
+def _shopify_shop(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,60}\.myshopify\.com", value.lower()):
+        raise ConfigError("write the shop's name as the vendor has it: example.myshopify.com")
+    return value.lower()
+
+
+def _token(value: str) -> str:
+    if not re.fullmatch(r"[!-~]{8,512}", value):
+        raise ConfigError("write it as it is: visible ASCII characters, no spaces")
+    return value
+
+
+def _image_hosts(value: str) -> tuple[str, ...]:
+    hosts = tuple(part.strip().lower() for part in value.split(",") if part.strip())
+    for host in hosts:
+        if not re.fullmatch(r"(?:\*\.)?[a-z0-9.-]{1,253}(?::[0-9]{1,5})?", host):
+            raise ConfigError("write hosts such as cdn.example.com or *.example.com, by commas")
+    return hosts
+
+
 def _origins(value: str) -> tuple[str, ...]:
     origins = tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
     for origin in origins:
@@ -152,6 +180,9 @@ def _api_keys(value: str) -> tuple[ApiKey, ...]:
     return tuple(keys)
 
 
+PASSING = (("typing:*", Retention(TYPING_SECONDS, 100)),)
+"""What is over in seconds is kept for seconds, whatever the settings say of all streams."""
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -166,7 +197,22 @@ def _retention(value: str) -> RetentionRules:
             )
         (pattern,) = _patterns(found[1])
         rules.append((pattern, Retention(int(found[2]) * _UNITS[found[3]], int(found[4]))))
-    return RetentionRules(tuple(rules))
+    return RetentionRules((*PASSING, *rules))
+
+
+def _rate(value: str) -> Rate:
+    found = re.fullmatch(r"([1-9][0-9]{0,5})/([1-9][0-9]{0,4})", value)
+    if found is None:
+        raise ConfigError("write how many in how many seconds, such as 60/60")
+    return Rate(int(found[1]), float(found[2]))
+
+
+def _hosts(value: str) -> tuple[str, ...]:
+    hosts = tuple(part.strip().lower() for part in value.split(",") if part.strip())
+    for host in hosts:
+        if not re.fullmatch(r"(?=.{1,253}\Z)(?:[a-z0-9-]{1,63}\.)+[a-z0-9-]{1,63}", host):
+            raise ConfigError("write host names such as cdn.example.com, joined by commas")
+    return hosts
 
 
 def _commands(value: str) -> "Mapping[str, CommandSpec]":
@@ -207,6 +253,26 @@ def _jobs(environ: Mapping[str, str]) -> "JobUpstream | None":
     return parse_upstream(given)
 
 
+_NEXTAUTH = ("AUTH_SECRET_3", "AUTH_SECRET_2", "AUTH_SECRET_1", "AUTH_SECRET", "NEXTAUTH_SECRET")
+"""Where Auth.js finds its secrets, newest first (https://authjs.dev/reference/core/jwt)."""
+
+
+def _nextauth_secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return all of them: while a site changes its secret, sessions of the old one go on."""
+    found: dict[str, None] = {}
+    for variable in _NEXTAUTH:
+        if text := environ.get(variable, "").strip():
+            found[_parsed(_secret, variable, text)] = None
+    return tuple(found)
+
+
+def _parsed(parse: Callable[[str], Any], variable: str, text: str) -> Any:
+    try:
+        return parse(text)
+    except ConfigError as error:
+        raise ConfigError(f"{variable}: {error}") from error
+
+
 def _setting(
     parse: Callable[[str], Any], default: Any, *variables: str, secret: bool = False
 ) -> Any:
@@ -221,9 +287,9 @@ class Settings:
 
     store_url: str = _setting(_text, DEFAULT_STORE_URL, "LASTEVENT_STORE_URL", secret=True)
     wakeup_url: str | None = _setting(_wakeup_url, None, "LASTEVENT_WAKEUP_URL", secret=True)
-    retention: RetentionRules = _setting(_retention, RetentionRules(), "LASTEVENT_RETENTION")
+    retention: RetentionRules = _setting(_retention, RetentionRules(PASSING), "LASTEVENT_RETENTION")
     auth_secret: str | None = _setting(
-        _secret, None, "LASTEVENT_AUTH_SECRET", "NEXTAUTH_SECRET", secret=True
+        _secret, None, "LASTEVENT_AUTH_SECRET", "NEXTAUTH_SECRET", "AUTH_SECRET", secret=True
     )
     jwks_url: str | None = _setting(_https_url, None, "LASTEVENT_JWKS_URL")
     token_audience: str | None = _setting(_text, None, "LASTEVENT_TOKEN_AUDIENCE")
@@ -248,11 +314,30 @@ class Settings:
     deployment_log_seconds: float = _setting(
         _number(60, 7 * 86400), 3600.0, "LASTEVENT_DEPLOYMENT_LOG_SECONDS"
     )
+    shopify_shop: str | None = _setting(_shopify_shop, None, "SHOPIFY_SHOP")
+    shopify_token: str | None = _setting(_token, None, "SHOPIFY_ACCESS_TOKEN", secret=True)
+    shopify_api_url: str | None = _setting(_https_url, None, "SHOPIFY_API_URL")
+    image_hosts: tuple[str, ...] = _setting(_image_hosts, (), "LASTEVENT_IMAGE_HOSTS")
+    model_url: str | None = _setting(_https_url, None, "LASTEVENT_MODEL_URL")
+    model_key: str | None = _setting(_token, None, "LASTEVENT_MODEL_KEY", secret=True)
+    model_name: str | None = _setting(_text, None, "LASTEVENT_MODEL_NAME")
     cron_secret: str | None = _setting(_cron_secret, None, "CRON_SECRET", secret=True)
     sweep_seconds: float = _setting(_number(0, 86400), 60.0, "LASTEVENT_SWEEP_SECONDS")
     lease_seconds: float = _setting(_number(1, 300), 10.0, "LASTEVENT_LEASE_SECONDS")
     pump_lease_seconds: float = _setting(_number(0.3, 60), 1.0, "LASTEVENT_PUMP_LEASE_SECONDS")
+    message_length: int = _setting(_whole(1, 10_000), 4000, "LASTEVENT_MESSAGE_LENGTH")
+    message_rate: Rate = _setting(_rate, Rate(60, 60.0), "LASTEVENT_MESSAGE_RATE")
+    message_attachment_hosts: tuple[str, ...] = _setting(
+        _hosts, (), "LASTEVENT_MESSAGE_ATTACHMENT_HOSTS"
+    )
+    alert_url: str | None = _setting(_https_url, None, "LASTEVENT_ALERT_URL", secret=True)
+    alert_secret: bytes | None = _setting(
+        _alert_secret, None, "LASTEVENT_ALERT_SECRET", secret=True
+    )
+    alert_reconnects: int = _setting(_whole(0, 10**9), 100, "LASTEVENT_ALERT_RECONNECTS")
     data_dir: Path = _setting(Path, Path(".lastevent"), "LASTEVENT_DATA_DIR")
+    nextauth_secrets: tuple[str, ...] = field(default=(), repr=False)
+    """What the session cookies of a site with NextAuth are read with."""
     jobs: "JobUpstream | None" = field(default=None, repr=False)
     """The external service whose jobs are followed."""
     development: bool = False
@@ -272,20 +357,36 @@ class Settings:
             for variable in item.metadata.get("variables", ()):
                 text = environ.get(variable, "").strip()
                 if text:
-                    try:
-                        values[item.name] = item.metadata["parse"](text)
-                    except ConfigError as error:
-                        raise ConfigError(f"{variable}: {error}") from error
+                    values[item.name] = _parsed(item.metadata["parse"], variable, text)
                     break
         if "store_url" not in values and _has_upstash(environ):
             values["store_url"] = "upstash://"
         if _platform(environ) is not None:
             values["sweep_seconds"] = 0.0  # it has schedules, and may freeze a process that waits
         _refuse_local_stores(environ, values.get("store_url", DEFAULT_STORE_URL))
-        if not values.get("auth_secret") and not values.get("jwks_url"):
+        if values.get("alert_url") and not values.get("alert_secret"):
+            raise ConfigError("LASTEVENT_ALERT_URL: set LASTEVENT_ALERT_SECRET too, to sign with")
+        sessions = values["nextauth_secrets"] = _nextauth_secrets(environ)
+        if not values.get("auth_secret") and not values.get("jwks_url") and not sessions:
             _refuse_unless_development(environ, bind_host)
             values["development"] = True
+        _refuse_halves(values)
         return cls(**values, jobs=_jobs(environ))
+
+
+_BELONG_TOGETHER = (
+    (("shopify_shop", "SHOPIFY_SHOP"), ("shopify_token", "SHOPIFY_ACCESS_TOKEN")),
+    (("model_url", "LASTEVENT_MODEL_URL"), ("model_name", "LASTEVENT_MODEL_NAME")),
+)
+
+
+def _refuse_halves(values: Mapping[str, Any]) -> None:
+    """A setting that means nothing without another is a mistake that would show much later."""
+    for pair in _BELONG_TOGETHER:
+        given = [variable for name, variable in pair if name in values]
+        missing = [variable for name, variable in pair if name not in values]
+        if given and missing:
+            raise ConfigError(f"{given[0]}: {missing[0]} is missing beside it")
 
 
 def _refuse_local_stores(environ: Mapping[str, str], store_url: str) -> None:

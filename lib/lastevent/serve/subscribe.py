@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from time import time
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
@@ -24,6 +25,9 @@ from lastevent.serve.reader import Feed, Reader, position_text
 from lastevent.serve.response import HEADERS, LegResponse
 from lastevent.serve.service import Service
 from lastevent.serve.window import Types
+
+if TYPE_CHECKING:
+    from lastevent.serve.reconnects import Reconnects
 
 MAX_HOLD_SECONDS = 25.0
 """A buffered leg, and a long poll, ends before any platform's gateway would cut it."""
@@ -73,7 +77,8 @@ class Subscription:
     for as long as the leg lasts, unless the logs are closed already; it is told when that is at the
     latest, in the event loop's time, where the process may be frozen then, else None. ``held``: the
     leg is held however quiet it is, whatever the policy says. ``granted``: the function has made
-    sure that the caller may read the streams, whatever the token names.
+    sure that the caller may read the streams, whatever the token names. ``passing`` streams tell of
+    what is over in seconds: who left one for longer goes on at its end, and has lost nothing.
     """
 
     streams: tuple[str, ...]
@@ -82,6 +87,7 @@ class Subscription:
     during: Callable[[float | None], AbstractAsyncContextManager[object]] = nullcontext
     held: bool = False
     granted: bool = False
+    passing: frozenset[str] = frozenset()
 
 
 def requested_streams(names: list[str]) -> tuple[str, ...]:
@@ -150,7 +156,8 @@ async def serve_leg(
     trimmed = False
     try:
         for stream in streams:
-            feed, lost = await _feed(service, stream, cursors.get(stream), start, held)
+            cursor, passing = cursors.get(stream), stream in subscription.passing
+            feed, lost = await _feed(service, stream, cursor, start, held, passing)
             feeds.append(feed)
             trimmed = trimmed or lost
     except BaseException as error:
@@ -182,6 +189,9 @@ async def serve_leg(
 
     response = LegResponse(leg, Reader(leg, feeds, subscription.types), release)
     service.connections.add(response)
+    counted = _counted(service)
+    if counted is not None:
+        counted.begun(resumed=sent is not None)
     is_over = all(feed.tail.closed for feed in feeds)
     ends_at = leg.ends_at if invocation.may_freeze else None
     try:
@@ -189,6 +199,8 @@ async def serve_leg(
             await response.run(receive, send)
     finally:
         response.close()
+        if counted is not None:
+            counted.ended(leg.stopped)
 
 
 async def serve_trouble(service: Service, scope: Scope, send: Send) -> None:
@@ -198,10 +210,19 @@ async def serve_trouble(service: Service, scope: Scope, send: Send) -> None:
 
 
 async def _feed(
-    service: Service, stream: str, cursor: Cursor | None, start: Start, held: bool
+    service: Service,
+    stream: str,
+    cursor: Cursor | None,
+    start: Start,
+    held: bool,
+    passing: bool,
 ) -> tuple[Feed, bool]:
     lost, extent = False, None
-    if cursor is None and not start.now:
+    if passing and cursor is not None:
+        extent = await service.store.log.describe(stream)
+        if extent.place(cursor).truncated:
+            cursor = extent.head
+    elif cursor is None and not start.now and not passing:
         # Asked of the store anew: the beginning of a log moves, and its tail does not watch that.
         extent = await service.store.log.describe(stream)
         cursor, lost = start.position(extent)
@@ -214,6 +235,15 @@ async def _feed(
         service.tails.release(tail)
         raise
     return Feed(tail, tail.head if cursor is None else cursor), lost
+
+
+def _counted(service: Service) -> "Reconnects | None":
+    """Return what counts legs, which is wanted only where somebody is told of too many."""
+    if service.settings.alert_url is None:
+        return None
+    from lastevent.serve.reconnects import reconnects
+
+    return service.part(reconnects)
 
 
 def _release(service: Service, feeds: list[Feed]) -> None:

@@ -19,9 +19,9 @@ from lastevent.stores.base import Store
 
 KIND = "previews"
 
-PRIVATE_PREFIXES = ("LASTEVENT_", "UPSTASH_", "KV_", "AWS_", "JOBS_")
+PRIVATE_PREFIXES = ("LASTEVENT_", "UPSTASH_", "KV_", "AWS_", "JOBS_", "SHOPIFY_", "AUTH_SECRET")
 PRIVATE_NAMES = frozenset(
-    {"NEXTAUTH_SECRET", "AUTH_SECRET", "VERCEL_TOKEN", "CRON_SECRET", "PRICE_MONITOR_API_KEY"}
+    {"NEXTAUTH_SECRET", "VERCEL_TOKEN", "CRON_SECRET", "PRICE_MONITOR_API_KEY"}
 )
 """Variables of the server's own, its stores' and its platforms': most of them are secrets."""
 

@@ -1,0 +1,72 @@
+"""Rates: how often somebody may do something, counted in the store, for all servers together.
+
+Each counter is one record with one number, the time from which its owner has the whole burst again;
+each use moves it on by the share of one (the generic cell rate algorithm, ITU-T I.371). So nothing
+is reset at the turn of a minute, and a counter that is full again vanishes.
+"""
+
+import asyncio
+import random
+from dataclasses import dataclass
+from time import time
+
+from lastevent.core.errors import Conflict, InvalidRequest, TooManyRequests
+from lastevent.stores.base import Records
+
+KIND = "rates"
+_ATTEMPTS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """``count`` uses at once, and again as many spread over each ``seconds``."""
+
+    count: int
+    seconds: float
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.seconds <= 0:
+            raise InvalidRequest("a rate is a number of uses, in a time")
+
+    def __str__(self) -> str:
+        return f"{self.count} in {self.seconds:g} seconds"
+
+    def next(self, full_at: float, now: float) -> float:
+        """Return ``full_at`` after one more use; raise TooManyRequests if there is none left."""
+        share = self.seconds / self.count
+        after = max(full_at, now) + share
+        if after - now > self.seconds + min(share / 2, 0.01):  # fractions do not add up to a whole
+            wait = after - now - self.seconds
+            raise TooManyRequests(f"at most {self}: wait {wait:.1f} seconds", wait)
+        return after
+
+
+class Rates:
+    """The counters in a store. Servers compare their own clocks: one that is ahead by some seconds
+    lets through what these seconds are worth."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    async def take(self, what: str, who: str, rate: Rate) -> None:
+        """Count one use; raise TooManyRequests, with the time to wait, when it is one too many.
+
+        Who is so quick that the store hears of it from everywhere at once is too quick as well.
+        """
+        id = f"{what}/{who}"
+        for attempt in range(_ATTEMPTS):
+            record = await self._records.get(KIND, id)
+            now = time()
+            full_at = rate.next(float(record.value) if record else 0.0, now)
+            try:
+                await self._records.put(
+                    KIND,
+                    id,
+                    f"{full_at:.6f}",
+                    expect=record.version if record else 0,
+                    seconds=full_at - now + 1,
+                )
+                return
+            except Conflict:
+                await asyncio.sleep(random.uniform(0, 0.005 * (attempt + 1)))
+        raise TooManyRequests(f"at most {rate}, and not all at once")
