@@ -27,7 +27,7 @@ from tests.chaos.subscriber import Seen, follow_client, follow_raw
 SECRET = "the-secret-of-the-chaos-run-0123456789"
 END_SECONDS = 120.0
 VIEWERS = 3
-MAX_KILLS = 15
+MAX_KILLS = 10
 """Then there is peace. Where servers die more often than leases run out, nothing is ever done."""
 
 STAGES = (

@@ -285,5 +285,5 @@ def test_both_sides_have_the_same_conversation(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(service, "_pause", at_once)
     run_state_machine_as_test(
-        Machine, settings=settings(max_examples=120, stateful_step_count=40, deadline=None)
+        Machine, settings=settings(max_examples=80, stateful_step_count=40, deadline=None)
     )

@@ -274,6 +274,14 @@ def test_a_bomb_is_refused_by_its_head() -> None:
             thumbnails.make(bomb(side))
 
 
+def test_a_photograph_may_have_more_pixels_than_what_is_decoded_whole() -> None:
+    size = (4000, 3500)
+    made = thumbnails.make(picture("x", "JPEG", size))
+    assert (made[480].width, made[480].height) == (480, 420)
+    with pytest.raises(ImageRefused, match="a PNG has at most 12 million pixels"):
+        thumbnails.make(picture("x", "PNG", size))
+
+
 @pytest.mark.parametrize(
     "content",
     [

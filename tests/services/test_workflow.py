@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from time import time
 
 import pytest
@@ -11,6 +12,7 @@ from lastevent.core.errors import (
     InvalidRequest,
     KeyReused,
     NotFound,
+    StoreUnavailable,
     TooLarge,
     UpstreamLost,
 )
@@ -18,10 +20,12 @@ from lastevent.services.workflow import turn as turn_module
 from lastevent.services.workflow import workflows as workflows_module
 from lastevent.services.workflow.journal import PACE_SECONDS
 from lastevent.services.workflow.records import MAX_INPUT_BYTES, UNFINISHED
+from lastevent.services.workflow.runner import Runner
 from lastevent.services.workflow.stage import StageContext
+from lastevent.services.workflow.transitions import MAX_CUTS
 from lastevent.services.workflow.values import Input, Result, Run, Skipped, Stage, Workflow
 from lastevent.services.workflow.workflows import Workflows
-from lastevent.stores.base import Store
+from lastevent.stores.base import Lease, Store
 from tests.services.toy_workflow import (
     EFFECTS,
     ITEMS,
@@ -315,6 +319,96 @@ async def test_a_late_runner_writes_nothing_more(toy: Toy, store: Store) -> None
     check_order(await told(store))
 
 
+async def test_a_dead_processs_run_is_waited_for(toy: Toy, store: Store) -> None:
+    run = await begin(toy.workflows())
+    assert await store.leases.acquire(f"workflow:{run.key}", "the dead", LEASE_SECONDS)
+    assert (await run_to_end(toy.workflows(), run)).state == "completed"
+
+
+async def test_a_living_processs_run_is_left_to_it(toy: Toy, store: Store) -> None:
+    run = await begin(toy.workflows())
+    assert await store.leases.acquire(f"workflow:{run.key}", "the living", 60)
+    async with asyncio.timeout(WAIT_SECONDS):
+        assert await toy.workflows().runner.run(run.key) == "elsewhere"
+    assert toy.attempts == []
+
+
+@pytest.mark.parametrize("taken", [True, False])
+async def test_a_lease_that_is_lost(
+    toy: Toy, store: Store, monkeypatch: pytest.MonkeyPatch, taken: bool
+) -> None:
+    """To another: then this one stops. To nobody, since the store was away: then it goes on."""
+    began, free = asyncio.Event(), asyncio.Event()
+
+    async def slow(stage: StageContext) -> Result:
+        began.set()
+        await free.wait()
+        return {}
+
+    toy.hooks["save"] = slow
+    workflows = toy.workflows()
+    run = await begin(workflows)
+    turn = asyncio.create_task(workflows.runner.run(run.key))
+    await asyncio.wait_for(began.wait(), WAIT_SECONDS)
+    asked: list[str] = []
+
+    async def lost(*_: object) -> bool:
+        asked.append("renew")
+        return False
+
+    async def acquire(name: str, holder: str, seconds: float) -> Lease | None:
+        asked.append("acquire")
+        return None if taken else Lease(name, holder, 99)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(store.leases), "renew", lost)
+        patch.setattr(type(store.leases), "acquire", lambda _, *args: acquire(*args))
+        async with asyncio.timeout(WAIT_SECONDS):
+            while len(asked) < 4 and not turn.done():
+                await asyncio.sleep(0.01)
+            free.set()
+            assert await turn == ("elsewhere" if taken else "over")
+    assert (await workflows.get("42", run.subject)).state == ("running" if taken else "completed")
+
+
+async def test_a_store_that_stays_away_ends_a_turn(
+    toy: Toy, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object, **__: object) -> None:
+        raise StoreUnavailable("away")
+
+    async def cut(stage: StageContext) -> Result:
+        patch.setattr(type(store.records), "put", away)
+        await stage.checkpoint("x")
+        return {}
+
+    toy.hooks["save"] = cut
+    runner = Runner(
+        store, {"toy": toy.workflow()}, lease_seconds=LEASE_SECONDS, patience_seconds=0.2
+    )
+    run = await begin(toy.workflows())
+    with monkeypatch.context() as patch, pytest.raises(StoreUnavailable):
+        await asyncio.wait_for(runner.run(run.key), WAIT_SECONDS)
+    del toy.hooks["save"]
+    end = await run_to_end(toy.workflows(), run)
+    assert (end.state, end.stage("save").cuts) == ("completed", 1)
+    check_order(await told(store))
+
+
+async def test_what_ends_every_process_has_an_end_itself(toy: Toy, store: Store) -> None:
+    workflows = toy.workflows()
+    run = await begin(workflows)
+    record = await store.records.get("workflows", run.key)
+    assert record is not None
+    stage = replace(run.stages[0], status="running", cuts=MAX_CUTS)
+    worn = replace(run.with_stage(stage), state="running", runner="the dead")
+    await store.records.put("workflows", run.key, worn.text)
+    end = await run_to_end(workflows, run)
+    assert (end.state, toy.attempts) == ("failed", [])
+    assert "interrupted too often" in str(end.error)
+    assert outline(await told(store)) == ["read failed", "over failed"]
+
+
 async def test_it_is_cancelled_wherever_it_is(toy: Toy, store: Store) -> None:
     began = asyncio.Event()
 
@@ -381,6 +475,7 @@ async def test_what_failed_is_run_again_from_there(toy: Toy, store: Store) -> No
     again = await workflows.again("42", run.subject)
     assert (again.state, again.round, again.error) == ("waiting", 2, None)
     assert again.progress == failed.progress, "never backwards"
+    assert len(await store.records.query(UNFINISHED)) == 1, "the sweep finds it"
     assert await workflows.runner.run(run.key) == "over"
     end = await workflows.get("42", run.subject)
     assert end.state == "completed"

@@ -19,11 +19,12 @@ FETCHES = 2
 
 
 class Pictures:
-    """Those of one merchant's products."""
+    """Those of one merchant's products. ``shrinking`` is held while one is made small."""
 
-    def __init__(self, records: OrderRecords, images: Images) -> None:
+    def __init__(self, records: OrderRecords, images: Images, shrinking: asyncio.Lock) -> None:
         self._records = records
         self._images = images
+        self._shrinking = shrinking
 
     async def attach(self, url: str, skus: list[str]) -> None:
         """Attach the picture at an address to these products, if it can be had."""
@@ -41,7 +42,9 @@ class Pictures:
         if image is None or image.state != "attached":
             return
         try:
-            made = await asyncio.to_thread(thumbnails.make, await self._fetch(url))
+            content = await self._fetch(url)
+            async with self._shrinking:
+                made = await asyncio.to_thread(thumbnails.make, content)
         except (ImageRefused, UpstreamLost) as error:
             await self._records.put_image(replace(image, state="refused", error=str(error)))
             return

@@ -55,6 +55,7 @@ class PurchaseOrders:
         self._images = images
         self._model = model
         self._shop = shop
+        self._shrinking = asyncio.Lock()
 
     def workflow(self) -> Workflow:
         """Return the workflow of these stages, for a runner."""
@@ -142,7 +143,7 @@ class PurchaseOrders:
                 wanted.setdefault(url, {})[line.product] = None
         if not wanted:
             return Skipped(NO_IMAGES)
-        pictures = Pictures(records, self._images)
+        pictures = self._pictures(records)
 
         async def attach(url: str) -> None:
             await pictures.attach(url, list(wanted[url]))
@@ -155,7 +156,7 @@ class PurchaseOrders:
         if not await asyncio.to_thread(thumbnails.available):
             return Skipped(NO_PILLOW)
         records, order = await self._saved(context)
-        pictures = Pictures(records, self._images)
+        pictures = self._pictures(records)
         urls = order.images
         attached = [it.url for it in await pictures.known(urls) if it.state != "refused"]
         if not attached:
@@ -186,7 +187,7 @@ class PurchaseOrders:
         """Mark the order as processed, and say what came of it."""
         records, order = await self._saved(context)
         products = [await records.product(sku) for sku in order.by_product]
-        pictures = await Pictures(records, self._images).known(order.images)
+        pictures = await self._pictures(records).known(order.images)
         summary = {
             "products": len(products),
             "inShop": sum(1 for it in products if it is not None and it.shopify),
@@ -202,6 +203,9 @@ class PurchaseOrders:
             "currency": saved.currency,
             **summary,
         }
+
+    def _pictures(self, records: OrderRecords) -> Pictures:
+        return Pictures(records, self._images, self._shrinking)
 
     def _records(self, context: Context) -> OrderRecords:
         return OrderRecords(self._store, context.merchant)

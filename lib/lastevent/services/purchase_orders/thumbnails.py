@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
-MAX_PIXELS = 40_000_000
+MAX_PIXELS = 12_000_000
+MAX_JPEG_PIXELS = 25_000_000
+"""A JPEG is decoded at a fraction of its size. Either takes some 100 MB at its largest, which fits
+the smallest function; so one picture is made small at a time."""
+
 SIDES = (96, 480)
 """The longest sides of the thumbnails, in pixels."""
 
@@ -91,9 +95,10 @@ def _opened(content: bytes) -> "Image":
     except (Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
         raise ImageRefused("the image is damaged, or far too large") from error
     width, height = image.size
-    if width * height > MAX_PIXELS:
+    most = MAX_JPEG_PIXELS if image.format == "JPEG" else MAX_PIXELS
+    if width * height > most:
         image.close()
-        raise ImageRefused(f"an image has at most {MAX_PIXELS // 1_000_000} million pixels")
+        raise ImageRefused(f"a {image.format} has at most {most // 1_000_000} million pixels")
     return image
 
 

@@ -133,7 +133,7 @@ class Run:
     ``subject`` is what it is about, a purchase order's id; ``name`` is its input's. ``runner``: who
     has it, empty for nobody; ``cancelling``: somebody wants its end. ``again_at``: it is not gone
     on with before; ``ends_at``: it fails then. ``round``: 1, and one more each time that it is run
-    again. ``progress``: 0 to 100 of the whole, and never less than it was.
+    again. ``progress``: 0 to 100 of the whole; its stages' never go back, so it does not either.
     """
 
     id: str
@@ -224,7 +224,7 @@ class Run:
         whole = int(100 * done / sum(it.weight for it in stages) + 1e-9)
         if not all(it.is_done for it in stages):
             whole = min(whole, 99)
-        return replace(self, stages=stages, progress=max(self.progress, whole))
+        return replace(self, stages=stages, progress=whole)
 
     def telling(self, letter: Letter) -> Self:
         """Return it with a letter more to tell, unless it has that one."""
