@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
@@ -129,7 +129,8 @@ class Machine(RuleBasedStateMachine):
             except Died:
                 assert server.is_dead
             except LastEventError as error:
-                assert error.status in (404, 409, 400), error
+                # 503: so many were at it that this one gave up; whoever sent asks again.
+                assert error.status in (400, 404, 409, 503), error
 
         async def begin() -> None:
             server.task = asyncio.create_task(do())
@@ -284,6 +285,8 @@ def test_both_sides_have_the_same_conversation(monkeypatch: pytest.MonkeyPatch) 
         await asyncio.sleep(0)
 
     monkeypatch.setattr(service, "_pause", at_once)
+    # Not shrunk: what fails here may hang, and a smaller one would be found long after the limit.
+    phases = [Phase.explicit, Phase.generate]
     run_state_machine_as_test(
-        Machine, settings=settings(max_examples=80, stateful_step_count=40, deadline=None)
+        Machine, settings=settings(max_examples=80, stateful_step_count=40, phases=phases)
     )
