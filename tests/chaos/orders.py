@@ -25,7 +25,7 @@ from tests.chaos.run import Server
 from tests.chaos.subscriber import Seen, follow_client, follow_raw
 
 SECRET = "the-secret-of-the-chaos-run-0123456789"
-END_SECONDS = 120.0
+END_SECONDS = 240.0
 VIEWERS = 3
 MAX_KILLS = 10
 """Then there is peace. Where servers die more often than leases run out, nothing is ever done."""

@@ -106,7 +106,7 @@ def test_a_task_ends_before_lambda_would_end_it(
 def test_the_schedule_sweeps(bundle: Path, tmp_path: Path, server: UpstashServer) -> None:
     with deployed(bundle, tmp_path, server, 30.0) as lambda_:
         until = time.monotonic() + 60
-        with Schedule(lambda_.function, lambda_.queue, SWEEP.event, 0.2):
+        with Schedule(lambda_.function, lambda_.queue, SWEEP.event, 2.0):
             while len(lambda_.queue.outcomes) < 2:
                 assert time.monotonic() < until
                 time.sleep(0.05)
