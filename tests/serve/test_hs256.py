@@ -94,7 +94,11 @@ def test_claims(name: str) -> None:
     assert ours(token) == theirs(token) == (claims if good else None)
 
 
-@pytest.mark.parametrize("exp", [float("nan"), float("inf"), True, str(NOW + 7200), 10**400, [1]])
+@pytest.mark.parametrize(
+    "exp",
+    [float("nan"), float("inf"), True, str(NOW + 7200), 10**400, [1]],
+    ids=["no number", "infinite", "a truth", "text", "beyond all time", "a list"],
+)
 def test_an_expiry_that_is_no_time(exp: object) -> None:
     assert ours(compact(HEADER, GOOD | {"exp": exp})) is None
 
