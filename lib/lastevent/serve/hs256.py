@@ -106,9 +106,12 @@ def _base64(content: bytes) -> str:
 
 def _decoded(part: str) -> bytes:
     try:
-        return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+        content = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
     except binascii.Error as error:
         raise Unauthenticated(_WRONG) from error
+    if _base64(content) != part:  # bits that stand for nothing, or letters of no alphabet
+        raise Unauthenticated(_WRONG)
+    return content
 
 
 def _is_time(value: object) -> bool:
