@@ -36,6 +36,8 @@ class ScriptedLog:
         """Subscriptions stay open and bring nothing."""
         self.ending = 0.0
         """Seconds that a subscription takes to end."""
+        self.fails_in_the_end = False
+        """Part of a subscription fails while the whole is cancelled."""
 
     # Ends.
 
@@ -135,11 +137,23 @@ class ScriptedSubscription:
         self.is_open = True
         try:
             self._confirm_soon()
-            await self.ended.wait()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._part())
+                await self.ended.wait()
+                raise Transient("the connection was cut")
+        except* Transient as failures:
+            failure = failures.exceptions[0]
         finally:
             self.is_open = False
             await asyncio.sleep(self._log.ending)
-        raise Transient("the connection was cut")
+        raise failure
+
+    async def _part(self) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            if self._log.fails_in_the_end:
+                raise Transient("the connection was lost")
 
     def receive(self, stream: str, what: End | str) -> None:
         if self._log.mute or not self.is_open:

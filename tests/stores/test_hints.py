@@ -728,6 +728,21 @@ async def test_a_closed_wake_up_tells_nothing() -> None:
         assert await hints.wait({"s": at(1)}, 5.0) == NOBODY
 
 
+@timeless
+async def test_a_close_is_not_lost_in_the_end_of_a_subscription() -> None:
+    log = ScriptedLog()
+    loop = asyncio.get_running_loop()
+    log.fails_in_the_end = True
+    async with hints_on(log) as hints:
+        await settled(hints, log)
+        assert log.open
+        began = loop.time()
+        await hints.close()
+        assert loop.time() - began < 1
+        assert own_tasks() == []
+    assert len(log.subscriptions) == 1, "none was made anew"
+
+
 def test_a_second_loop_begins_anew() -> None:
     log = ScriptedLog()
     hints: Hints | None = None

@@ -126,7 +126,8 @@ class Watcher:
     async def close(self) -> None:
         """End the tasks."""
         self._stop()
-        await asyncio.gather(*self._ending, return_exceptions=True)
+        if self._ending:
+            await asyncio.wait(self._ending, timeout=self._timing.look)
 
     def _tick(self) -> None:
         now, wall = self.loop.time(), self._wall()
@@ -220,6 +221,8 @@ class Watcher:
         """Keep a subscription, and make it anew when it is lost."""
         timing = self._timing
         pause = timing.retry
+        me = asyncio.current_task()
+        assert me is not None
         while True:
             began = self.loop.time()
             subscription = None
@@ -229,10 +232,15 @@ class Watcher:
                 async with asyncio.timeout(None) as self._life:
                     self._subscription = subscription
                     await subscription.run()
-            except (Transient, TimeoutError) as error:
-                log.info("streams are looked at, since the subscription to them is lost: %s", error)
-            except Exception:
-                log.exception("the subscription to streams failed")
+            except Exception as error:
+                if me.cancelling():
+                    # Before Python 3.13, a TaskGroup whose child fails while the group is cancelled
+                    # raises the failure, and forgets that it was cancelled.
+                    raise asyncio.CancelledError from error
+                if isinstance(error, (Transient, TimeoutError)):
+                    log.info("streams are looked at, the subscription to them is lost: %s", error)
+                else:
+                    log.exception("the subscription to streams failed")
             finally:
                 if self._subscription is subscription:
                     self._subscription = None
