@@ -5,13 +5,11 @@ import asyncio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from lastevent import __version__
 from lastevent.adapters.lambda_buffered import LambdaHandler
 from lastevent.core.errors import LastEventError
 from lastevent.serve.app import App, endpoint, leg_endpoint, router
-from lastevent.serve.history import history
 from lastevent.serve.publish import delete, publish
 from lastevent.serve.service import Service
 from lastevent.serve.session import become, identities, sign_in, sign_out, who
@@ -31,27 +29,6 @@ async def _subscription(service: Service, request: Request) -> Subscription:
     return Subscription(_streams(request), types=requested_types(request))
 
 
-async def _history(service: Service, request: Request) -> Response:
-    return await history(service, request, _streams(request))
-
-
-class read:
-    """GET of a stream: an event stream or JSON, as the request accepts.
-
-    JSON goes to those who name it, and to a browser's address bar; everybody else gets events.
-    """
-
-    _events = leg_endpoint(_subscription)
-    _json = endpoint(_history)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        accept = Request(scope).headers.get("accept", "")
-        wants_events = "text/event-stream" in accept
-        wants_json = "application/json" in accept or "text/html" in accept
-        face = self._json if wants_json and not wants_events else self._events
-        await face(scope, receive, send)
-
-
 async def health(service: Service, request: Request) -> Response:
     """Say whether the store answers."""
     status, state = 200, "ok"
@@ -65,8 +42,8 @@ async def health(service: Service, request: Request) -> Response:
 
 
 routes = [
-    Route("/api/streams", read(), methods=["GET"]),
-    Route("/api/streams/{stream}", read(), methods=["GET"]),
+    Route("/api/streams", leg_endpoint(_subscription), methods=["GET"]),
+    Route("/api/streams/{stream}", leg_endpoint(_subscription), methods=["GET"]),
     Route("/api/streams/{stream}", endpoint(publish), methods=["POST"]),
     Route("/api/streams/{stream}", endpoint(delete), methods=["DELETE"]),
     Route("/api/health", endpoint(health), methods=["GET"]),

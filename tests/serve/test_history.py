@@ -110,6 +110,21 @@ async def test_several_streams(serve: Serve) -> None:
     assert [(e["stream"], e["data"]) for e in page["events"]] == [("b", "3")]
 
 
+async def test_ids_of_several_streams_are_positions_in_all_of_them(serve: Serve) -> None:
+    server = await serve()
+    await server.publish("a", 1, 2)
+    await server.publish("b", 3)
+    path, both = "/api/streams", "?stream=a&stream=b"
+    whole = await get(server, both, path)
+    for place, event in enumerate(whole["events"]):
+        rest = await get(server, f"{both}&after={event['id']}", path)
+        assert rest["events"] == whole["events"][place + 1 :]
+    assert (await get(server, f"{both}&after={whole['start']}", path)) == whole
+    async with server.leg(f"{path}{both}") as leg:
+        ids = [note.id for note in await leg.notes(3)]
+    assert ids == [event["id"] for event in whole["events"]]
+
+
 @pytest.mark.parametrize(
     ("accept", "events"),
     [

@@ -57,20 +57,38 @@ class endpoint:
 
 
 class leg_endpoint:
-    """Makes an ASGI endpoint that serves the legs of ``resolver(service, request)``."""
+    """Makes an ASGI endpoint that serves ``resolver(service, request)``: as legs, or as JSON.
+
+    JSON goes to those who name it, and to a browser's address bar; everybody else gets events.
+    """
 
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        service = of(scope)
+        service, request = of(scope), Request(scope)
+        accept = request.headers.get("accept", "")
+        if "text/event-stream" not in accept and (
+            "application/json" in accept or "text/html" in accept
+        ):
+            from lastevent.serve.history import history
+
+            response = await history(service, request, await self._resolver(service, request))
+            await response(scope, receive, send)
+            return
         try:
-            subscription = await self._resolver(service, Request(scope))
+            subscription = await self._resolver(service, request)
         except Transient as error:
             log.warning("a leg could not begin: %s", error)
             await serve_trouble(service, scope, send)
             return
         await serve_leg(service, subscription, scope, receive, send)
+
+
+def _wants_json(accept: str) -> bool:
+    if "text/event-stream" in accept:
+        return False
+    return "application/json" in accept or "text/html" in accept
 
 
 class Functions:

@@ -1,8 +1,9 @@
-"""The JSON face of a log: pages of history, and long polls, at the stream's own URL."""
+"""The JSON face of what legs serve: pages of history, and long polls, at the same URL."""
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,9 +15,9 @@ from lastevent.serve.service import Service
 from lastevent.serve.subscribe import (
     MAX_HOLD_SECONDS,
     Start,
+    Subscription,
     parse_cursor,
     requested_cursor,
-    requested_types,
 )
 from lastevent.serve.window import Types
 from lastevent.stores.base import Page
@@ -30,41 +31,79 @@ MARGIN_SECONDS = 2.0
 """How long before the platform's deadline a long poll ends."""
 
 
-async def history(service: Service, request: Request, streams: tuple[str, ...]) -> Response:
+async def history(service: Service, request: Request, subscription: Subscription) -> Response:
     """Answer with the events after a cursor, after waiting for the first if the request asks so."""
+    streams = subscription.streams
     identity = await service.auth.identify(request)
-    for stream in streams:
+    for stream in () if subscription.granted else streams:
         identity.must_read(stream)
-    limit = _number(request, "limit", DEFAULT_EVENTS, 1, MAX_EVENTS)
-    wait = _number(request, "wait", 0.0, 0.0, MAX_HOLD_SECONDS)
-    types = requested_types(request)
+    wanted = _Wanted(
+        limit=int(_number(request, "limit", DEFAULT_EVENTS, 1, MAX_EVENTS)),
+        types=subscription.types,
+        until=_until(request, _number(request, "wait", 0.0, 0.0, MAX_HOLD_SECONDS)),
+    )
     cursors = parse_cursor(requested_cursor(request, "after", "lastEventId"), streams)
-    start = Start.parse(request.query_params.get("from", "start"))
+    start = Start.parse(request.query_params.get("from", subscription.start))
     for stream in streams:
-        if stream not in cursors and (start.now or start.last is not None):
-            cursors[stream] = start.position(await service.store.log.describe(stream))[0]
+        cursor, passing = cursors.get(stream), stream in subscription.passing
+        if passing or (cursor is None and (start.now or start.last is not None)):
+            cursors[stream] = await _position(service, stream, cursor, start, passing)
 
-    loop = asyncio.get_running_loop()
-    until = loop.time() + wait
-    if (deadline := invocation_of(request.scope).deadline) is not None:
-        until = min(until, deadline - MARGIN_SECONDS)
-    pages: dict[str, Page] = {}
-    truncated = False
-    while True:
-        for stream in streams:
-            pages[stream] = page = await service.store.log.read(
-                stream, cursors.get(stream), int(limit)
-            )
-            cursors[stream] = page.cursor
-            truncated = truncated or page.truncated
-        left = until - loop.time()
-        over = all(page.closed and page.at_end for page in pages.values())
-        if _has_events(pages, types) or truncated or over or left <= 0 or service.stopping.is_set():
-            return _answer(pages, types, truncated)
-        if all(page.at_end for page in pages.values()):
-            # Nothing comes in a stream that is closed, and waiting for it would end at once.
-            still_open = {name: cursors[name] for name in streams if not pages[name].closed}
-            await _wait(service, still_open, left)
+    pages = await _read(service, streams, cursors, wanted.limit)
+    truncated = any(page.truncated for page in pages.values())
+    if not _is_over(pages):
+        invocation = invocation_of(request.scope)
+        async with subscription.during(wanted.until if invocation.may_freeze else None):
+            while not truncated and not _has_events(pages, wanted.types) and not _is_over(pages):
+                left = wanted.until - asyncio.get_running_loop().time()
+                if left <= 0 or service.stopping.is_set():
+                    break
+                if all(page.at_end for page in pages.values()):
+                    # Nothing comes in a closed stream: waiting for it would end at once.
+                    still_open = {name: cursors[name] for name in streams if not pages[name].closed}
+                    await _wait(service, still_open, left)
+                pages = await _read(service, streams, cursors, wanted.limit)
+                truncated = any(page.truncated for page in pages.values())
+    return _answer(pages, wanted.types, truncated)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Events at most, their types, and how long the first is waited for, in the loop's time."""
+
+    limit: int
+    types: Types
+    until: float
+
+
+def _until(request: Request, wait: float) -> float:
+    until = asyncio.get_running_loop().time() + wait
+    deadline = invocation_of(request.scope).deadline
+    return until if deadline is None else min(until, deadline - MARGIN_SECONDS)
+
+
+async def _position(
+    service: Service, stream: str, cursor: Cursor | None, start: Start, passing: bool
+) -> Cursor:
+    extent = await service.store.log.describe(stream)
+    if not passing:
+        return start.position(extent)[0]
+    return extent.head if cursor is None or extent.place(cursor).truncated else cursor
+
+
+async def _read(
+    service: Service, streams: Sequence[str], cursors: dict[str, Cursor], limit: int
+) -> dict[str, Page]:
+    """Return the next page of each stream, and have ``cursors`` go on after it."""
+    pages = {}
+    for stream in streams:
+        pages[stream] = page = await service.store.log.read(stream, cursors.get(stream), limit)
+        cursors[stream] = page.cursor
+    return pages
+
+
+def _is_over(pages: Mapping[str, Page]) -> bool:
+    return all(page.closed and page.at_end for page in pages.values())
 
 
 def _has_events(pages: Mapping[str, Page], types: Types) -> bool:
@@ -89,41 +128,47 @@ async def _wait(service: Service, cursors: Mapping[str, Cursor], seconds: float)
 
 
 def _answer(pages: Mapping[str, Page], types: Types, truncated: bool) -> Response:
-    several = len(pages) > 1
+    positions = {stream: str(page.start) for stream, page in pages.items()}
+    start = _position_text(positions)
     pieces: list[bytes] = []
-    positions: dict[str, str] = {}
     room, whole = MAX_ANSWER_BYTES, True
     for stream, page in pages.items():
-        position = str(page.start)
         for event in page.events:
+            before = positions[stream]
+            positions[stream] = event.id
             if types is None or event.type in types:
                 piece = _json(
                     {
-                        "id": event.id,
+                        "id": _position_text(positions, stream),
                         "type": event.type,
                         "data": event.data,
                         "time": event.time,
-                        **({"stream": stream} if several else {}),
+                        **({"stream": stream} if len(pages) > 1 else {}),
                     }
                 )
                 room -= len(piece)
                 if pieces and room < 0:
+                    positions[stream] = before
                     whole = False
                     break
                 pieces.append(piece)
-            position = event.id
         else:
-            position = str(page.cursor)
-        positions[stream] = position
+            positions[stream] = str(page.cursor)
     rest = _json(
         {
-            "cursor": render_vector(positions) if several else next(iter(positions.values())),
-            "closed": whole and all(page.closed and page.at_end for page in pages.values()),
+            "start": start,
+            "cursor": _position_text(positions),
+            "closed": whole and _is_over(pages),
             "truncated": truncated,
         }
     )
     body = b'{"events":[' + b",".join(pieces) + b"]," + rest[1:]
     return Response(body, headers={"Cache-Control": "no-store"}, media_type="application/json")
+
+
+def _position_text(positions: Mapping[str, str], moved: str | None = None) -> str:
+    """Return the cursor of these positions, as an event stream names it."""
+    return render_vector(positions, moved) if len(positions) > 1 else next(iter(positions.values()))
 
 
 def _json(value: object) -> bytes:
