@@ -9,24 +9,30 @@
  *       onState: (state) => console.log(state.name),
  *     });
  *
- * The follower decides; this module carries it out: requests, time limits, pauses. It needs fetch
- * and runs in browsers and in Node.
+ * The follower decides; this module carries it out: requests, time limits, pauses, and polls while
+ * no stream gets through. It needs fetch and runs in browsers and in Node.
  */
 
 import { Follower } from "./lastevent/follower.js";
-import { serverSentEvents, TooLarge } from "./lastevent/sse.js";
+import { watchPage } from "./lastevent/page.js";
+import { polling } from "./lastevent/polling.js";
+import { serverSentEvents } from "./lastevent/sse.js";
+import { TooLarge } from "./lastevent/transport.js";
 import { unlessAborted, Watch } from "./lastevent/watch.js";
 
-/** @import { Message, Opening, Reset, StreamEvent } from "./lastevent/follower.js" */
-/** @import { Answer, Transport } from "./lastevent/sse.js" */
+/** @import { Message, Opening, Reset, Strategy, StreamEvent } from "./lastevent/follower.js" */
+/** @import { Answer, Transport } from "./lastevent/transport.js" */
 
 /**
  * What a stream is doing. A planned pause between two legs is still `connected`. While
- * `reconnecting`, `seconds` is the pause before the attempt, 0 while the attempt is under way.
+ * `reconnecting`, `seconds` is the pause before the attempt, 0 while the attempt is under way. While
+ * `polling`, events come by polls, and `seconds` are until the next attempt; `reason` says why no
+ * stream gets through, and is empty where none is wanted.
  *
  * @typedef {{ name: "connecting" }
  *   | { name: "connected" }
  *   | { name: "reconnecting", attempt: number, of: number, seconds: number, reason: string }
+ *   | { name: "polling", seconds: number, reason: string }
  *   | { name: "disconnected", reason: string }
  *   | { name: "ended" }
  *   | { name: "denied", reason: string }} State
@@ -41,6 +47,10 @@ import { unlessAborted, Watch } from "./lastevent/watch.js";
  *   is called for a first one, and for a fresh one when that has expired
  * @property {string[]} [types] the event types wanted; all if left out
  * @property {number} [attempts] failures in a row before giving up
+ * @property {Strategy} [strategy] how soon to come back after failures
+ * @property {number} [poll] ms between the polls that stand in for a stream that does not get
+ *   through; 0: there are none
+ * @property {boolean} [realtime] false: no stream is tried, and polls are all there is
  * @property {(event: StreamEvent) => void} [onEvent] hears of each event, once
  * @property {(state: State) => void} [onState] hears of each change
  * @property {(reset: Reset) => void} [onReset] hears of lost events. Without it a loss ends in
@@ -50,13 +60,25 @@ import { unlessAborted, Watch } from "./lastevent/watch.js";
  * @property {Transport} [transport] used in the place of Server-Sent Events
  */
 
+/**
+ * What follows a leg if the stream goes on: a pause of so many ms, 0 for none. `told` is the state
+ * meanwhile, where it is another; what happens to the page may end it after `least` ms.
+ *
+ * @typedef {{ ms: number, told?: State, least?: number }} Pause
+ */
+
 const ATTEMPTS = 10;
+const POLL = 30_000;
+/** Failures in a row after which polls stand in: what passes by itself is over by then. */
+const POLL_AFTER = 3;
 /** The server's heartbeat in ms, as long as it has not named it. */
 const HEARTBEAT = 15_000;
 /** Heartbeats' worth of silence after which a connection counts as dead. */
 const WATCH_BEATS = 2;
 /** How much longer than it is held a whole answer may take, in ms: functions start cold. */
 const HOLD_MARGIN = 15_000;
+/** How long a failure keeps away at least, whatever happens to the page. */
+const LEAST = 1000;
 const LOST = "events were lost; what follows them is still there";
 const CUT = "the connection was cut";
 const UNREACHABLE = "the server cannot be reached";
@@ -66,23 +88,34 @@ const SILENT = "nothing was heard for two heartbeats";
 export class Stream {
   /** @type {State} */
   state = { name: "connecting" };
-  /** Legs that opened, how many of them ended as planned and were cut. */
-  counts = { legs: 0, plannedEnds: 0, cuts: 0 };
+  /** Legs that opened, how many of them ended as planned and were cut; and polls answered. */
+  counts = { legs: 0, plannedEnds: 0, cuts: 0, polls: 0 };
   #url;
   #options;
-  #transport;
+  #stream;
+  #poll;
   #follower;
   #closed = false;
   #running = false;
   #opened = false;
   /** @type {string | null} */
   #token = null;
-  /** The token was refused, and has been, or is to be, had anew. */
+  /** The token was refused, and has been had anew. */
   #renewed = false;
-  #renewing = false;
   #lost = false;
+  #gaveUp = false;
+  /** Whether the last poll was answered, and when it began. */
+  #polls = false;
+  #polledAt = -Infinity;
+  /** The page was left: nothing is asked for until it is shown again. */
+  #away = false;
   #abort = new AbortController();
+  /** @type {Watch | null} */
+  #watch = null;
   #endPause = () => {};
+  /** When the page may end the pause. */
+  #until = Infinity;
+  #forgetPage;
 
   /**
    * @param {string | URL} url
@@ -92,9 +125,15 @@ export class Stream {
     this.#url = address(url, options);
     this.#options = options;
     const fetcher = options.fetch ?? globalThis.fetch.bind(globalThis);
-    this.#transport = options.transport ?? serverSentEvents(fetcher);
-    const attempts = options.attempts ?? ATTEMPTS;
-    this.#follower = new Follower(options.cursor ?? null, HEARTBEAT, attempts);
+    this.#stream = options.transport ?? serverSentEvents(fetcher);
+    this.#poll = polling(fetcher);
+    const { cursor = null, attempts = ATTEMPTS, strategy } = options;
+    this.#follower = new Follower(cursor, HEARTBEAT, attempts, strategy);
+    this.#forgetPage = watchPage({
+      onBack: () => this.#back(),
+      onLeave: () => this.#leave(),
+      onReturn: () => this.#return(),
+    });
     // Not before the caller holds the stream that its callbacks may speak of.
     queueMicrotask(() => this.#start());
   }
@@ -111,10 +150,11 @@ export class Stream {
 
   /** Try at once: end the pause after a failure, or begin again where it was given up. */
   reconnect() {
-    if (this.state.name === "reconnecting") this.#endPause();
-    if (this.state.name === "disconnected" || this.state.name === "denied") {
+    const { name } = this.state;
+    if (name === "reconnecting" || name === "polling") this.#endPause();
+    if (name === "disconnected" || name === "denied") {
       this.#follower.failures = 0;
-      this.#renewed = false;
+      this.#renewed = this.#polls = false;
       this.#start();
     }
   }
@@ -123,6 +163,7 @@ export class Stream {
   close() {
     this.#closed = true;
     this.state = { name: "disconnected", reason: "closed" };
+    this.#forgetPage();
     this.#abort.abort();
     this.#endPause();
   }
@@ -136,20 +177,111 @@ export class Stream {
 
   async #run() {
     while (!this.#closed) {
-      const outcome = await this.#leg();
+      const next = await this.#next();
       if (this.#closed) return;
-      const next = this.#judge(outcome);
-      if (typeof next !== "number") {
+      if ("name" in next) {
         this.#running = false; // before it is told: who hears of it may call reconnect
         this.#tell(next);
         return;
       }
-      await this.#stayAway(next, outcome);
+      await this.#stayAway(next);
     }
   }
 
-  /** Run one leg. @returns {Promise<Answer | Error>} how it was answered, or what broke it */
-  async #leg() {
+  /** Ask once more, and say what follows. @returns {Promise<State | Pause>} */
+  async #next() {
+    if (this.#away) return { ms: Infinity };
+    return this.#options.realtime === false ? this.#pollOnly() : this.#follow();
+  }
+
+  /** Run a leg; where it fails too often, poll too. @returns {Promise<State | Pause>} */
+  async #follow() {
+    const outcome = await this.#leg(this.#stream, true);
+    if (this.#away) return { ms: 0 };
+    const follower = this.#follower;
+    const isPlanned = follower.over === "rotate";
+    if (isPlanned) this.counts.plannedEnds += 1;
+    else if (this.#opened && follower.over !== "end") this.counts.cuts += 1;
+    const verdict = this.#verdict(outcome);
+    if (verdict) return verdict;
+    const least = asked(outcome);
+    const ms = follower.pause(performance.now(), Math.random(), least);
+    if (isPlanned) return { ms: ms ?? 0 };
+    const reason = this.#why(outcome);
+    if (this.#isToPoll(ms)) {
+      const verdict = this.#verdict(await this.#polled());
+      if (verdict) return verdict;
+    }
+    if (this.#polls) return this.#polling(ms ?? this.#every, reason, least);
+    return this.#failed(ms, reason, least);
+  }
+
+  /** Poll, and nothing else. @returns {Promise<State | Pause>} */
+  async #pollOnly() {
+    const outcome = await this.#polled();
+    if (this.#away) return { ms: 0 };
+    const verdict = this.#verdict(outcome);
+    if (verdict) return verdict;
+    const least = asked(outcome);
+    if (this.#polls) {
+      this.#follower.failures = 0;
+      return this.#polling(this.#every, "", least);
+    }
+    const ms = this.#follower.pause(performance.now(), Math.random(), least);
+    return this.#failed(ms, this.#why(outcome), least);
+  }
+
+  get #every() {
+    return this.#options.poll || POLL;
+  }
+
+  /** @param {number | null} ms the pause before the next attempt, null if there is to be none */
+  #isToPoll(ms) {
+    if (this.#options.poll === 0 || this.#closed) return false;
+    if (ms !== null && this.#follower.failures < POLL_AFTER) return false;
+    return Date.now() - this.#polledAt >= this.#every - LEAST;
+  }
+
+  async #polled() {
+    this.#polledAt = Date.now();
+    const outcome = await this.#leg(this.#poll, false);
+    this.#polls = !(outcome instanceof Error) && outcome.status === 200;
+    if (this.#polls) this.counts.polls += 1;
+    return outcome;
+  }
+
+  /**
+   * @param {number} ms
+   * @param {string} reason
+   * @param {number} least
+   * @returns {Pause}
+   */
+  #polling(ms, reason, least) {
+    return { ms, least, told: { name: "polling", seconds: ms / 1000, reason } };
+  }
+
+  /**
+   * @param {number | null} ms
+   * @param {string} reason
+   * @param {number} least
+   * @returns {State | Pause}
+   */
+  #failed(ms, reason, least) {
+    this.#gaveUp = ms === null;
+    if (ms === null) return { name: "disconnected", reason: `gave up: ${reason}` };
+    const attempt = Math.max(this.#follower.failures, 1);
+    const of = this.#options.attempts ?? ATTEMPTS;
+    return { ms, least, told: { name: "reconnecting", attempt, of, seconds: ms / 1000, reason } };
+  }
+
+  /**
+   * Run one leg.
+   *
+   * @param {Transport} transport
+   * @param {boolean} connects whether the stream is connected once the leg has opened
+   * @returns {Promise<Answer | Error>} how it was answered, or what broke it
+   */
+  async #leg(transport, connects) {
     const follower = this.#follower;
     follower.begin(performance.now());
     this.#opened = this.#lost = false;
@@ -159,15 +291,16 @@ export class Stream {
       () => Math.max(WATCH_BEATS * follower.heartbeat, follower.hold && follower.hold + HOLD_MARGIN),
       () => this.#abort.abort(new Error(SILENT)),
     );
+    this.#watch = watch;
     try {
       const token = await unlessAborted(this.#bearer(), signal);
-      return await this.#transport({
+      return await transport({
         url: this.#url,
         cursor: this.cursor,
         token,
         signal,
         onBytes: () => watch.hear(),
-        onMessage: (message) => this.#take(message),
+        onMessage: (message) => this.#take(message, connects),
         isOver: () => follower.over !== null || this.#lost,
       });
     } catch (error) {
@@ -175,6 +308,7 @@ export class Stream {
       return cause instanceof Error ? cause : new Error(String(cause));
     } finally {
       watch.stop();
+      this.#watch = null;
     }
   }
 
@@ -184,11 +318,15 @@ export class Stream {
     return (this.#token ??= await token());
   }
 
-  /** @param {Message} message */
-  #take(message) {
+  /**
+   * @param {Message} message
+   * @param {boolean} connects
+   */
+  #take(message, connects) {
     if (this.#closed || this.#lost || this.#follower.over !== null) return;
-    if (!this.#opened) {
+    if (connects && !this.#opened) {
       this.#opened = true;
+      this.#polls = false;
       this.counts.legs += 1;
       if (this.state.name !== "connected") this.#tell({ name: "connected" });
     }
@@ -209,54 +347,43 @@ export class Stream {
   }
 
   /**
-   * What follows a leg: the state in which the stream ends, or the pause in ms before the next.
+   * The state in which a leg ends the stream, or a pause of none for a token that is had anew; null
+   * for neither.
    *
    * @param {Answer | Error} outcome
-   * @returns {State | number}
+   * @returns {State | Pause | null}
    */
-  #judge(outcome) {
+  #verdict(outcome) {
     const { over, hasProven } = this.#follower;
     if (hasProven) this.#renewed = false;
-    if (over === "rotate") this.counts.plannedEnds += 1;
-    else if (this.#opened && over !== "end") this.counts.cuts += 1;
     if (this.#lost) return { name: "disconnected", reason: LOST };
     if (over === "end") return { name: "ended" };
     if (over === "denied") return this.#refused("the token has expired");
     if (outcome instanceof TooLarge) return { name: "disconnected", reason: outcome.message };
-    if (outcome instanceof Error) return this.#pause(0, this.#why(outcome));
-    const { status, detail, retryAfter } = outcome;
+    if (outcome instanceof Error) return null;
+    const { status, detail } = outcome;
     if (status === 204) return { name: "ended" };
     if (status === 401) return this.#refused(detail);
     if (status === 403) return { name: "denied", reason: detail };
     if (status >= 400 && status < 500 && status !== 408 && status !== 429) {
       return { name: "disconnected", reason: detail };
     }
-    return this.#pause(retryAfter, this.#why(outcome));
+    return null;
   }
 
   /**
    * A token that can be had anew is, once: a fresh one that is refused too is refused for good.
    *
    * @param {string} reason
-   * @returns {State | number}
+   * @returns {State | Pause}
    */
   #refused(reason) {
     if (typeof this.#options.token !== "function" || this.#renewed) {
       return { name: "denied", reason };
     }
     this.#token = null;
-    this.#renewed = this.#renewing = true;
-    return 0;
-  }
-
-  /**
-   * @param {number} atLeast
-   * @param {string} reason
-   * @returns {State | number}
-   */
-  #pause(atLeast, reason) {
-    const pause = this.#follower.pause(performance.now(), Math.random(), atLeast);
-    return pause ?? { name: "disconnected", reason: `gave up: ${reason}` };
+    this.#renewed = true;
+    return { ms: 0 };
   }
 
   /** Why a leg was no success. @param {Answer | Error} outcome */
@@ -268,33 +395,38 @@ export class Stream {
     return outcome.message;
   }
 
-  /**
-   * @param {number} pause
-   * @param {Answer | Error} outcome
-   */
-  async #stayAway(pause, outcome) {
-    if (this.#follower.over === "rotate" || this.#renewing) {
-      this.#renewing = false;
-      await this.#wait(pause);
-      return;
-    }
-    const attempt = Math.max(this.#follower.failures, 1);
-    const of = this.#options.attempts ?? ATTEMPTS;
-    const reason = this.#why(outcome);
-    this.#tell({ name: "reconnecting", attempt, of, seconds: pause / 1000, reason });
-    await this.#wait(pause);
-    this.#tell({ name: "reconnecting", attempt, of, seconds: 0, reason });
-  }
-
-  /** @param {number} pause */
-  #wait(pause) {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, pause);
+  /** @param {Pause} pause */
+  async #stayAway({ ms, told, least }) {
+    if (told) this.#tell(told);
+    this.#until = told ? Date.now() + Math.max(least ?? 0, LEAST) : Infinity;
+    await new Promise((resolve) => {
+      const timer = ms < Infinity ? setTimeout(resolve, ms) : undefined;
       this.#endPause = () => {
         clearTimeout(timer);
         resolve(undefined);
       };
     });
+    if (told?.name === "reconnecting") this.#tell({ ...told, seconds: 0 });
+  }
+
+  // The page.
+
+  /** It is seen again, or the network is back: look at what time it is, and lose none. */
+  #back() {
+    this.#watch?.check();
+    if (Date.now() >= this.#until) this.#endPause();
+    if (this.#gaveUp && this.state.name === "disconnected") this.reconnect();
+  }
+
+  #leave() {
+    this.#away = true;
+    this.#abort.abort(new Error("the page was left"));
+  }
+
+  #return() {
+    if (!this.#away) return;
+    this.#away = false;
+    this.#endPause();
   }
 
   /** @param {State} state */
@@ -320,6 +452,11 @@ export class Stream {
       });
     }
   }
+}
+
+/** How long a refusal asks to stay away, in ms. @param {Answer | Error} outcome */
+function asked(outcome) {
+  return outcome instanceof Error ? 0 : outcome.retryAfter;
 }
 
 /**

@@ -1,17 +1,9 @@
 /** The sign-in of a development server: its identities, and who one is. */
 
-import { Refused, request, sentence } from "./api.js";
+import { Refused, request, sentence } from "./site/api.js";
+import { byId } from "./site/dom.js";
 
 /** @typedef {{ sub: string, name: string | null, role: string | null }} Who */
-
-/**
- * @template {HTMLElement} [T=HTMLElement]
- * @param {string} id
- * @returns {T}
- */
-function byId(id) {
-  return /** @type {T} */ (document.getElementById(id));
-}
 
 const problem = byId("problem");
 const signOut = byId("sign-out");

@@ -1,10 +1,11 @@
 /** The page of the previews: their list, and the log of one. */
 
-import { request, sentence } from "./api.js";
-import { Connection } from "./connection.js";
-import { clockTime, duration, plural } from "./format.js";
+import { request, sentence } from "./site/api.js";
+import { Connection } from "./site/connection.js";
+import { byId, element, replaceIfOther, setText } from "./site/dom.js";
+import { clockTime, duration, plural } from "./site/format.js";
 import { Stream } from "./lastevent.js";
-import { LogView } from "./log-view.js";
+import { LogView } from "./log/view.js";
 
 /** @import { StreamEvent } from "./lastevent/follower.js" */
 
@@ -21,15 +22,6 @@ import { LogView } from "./log-view.js";
 const LIST_EVERY = 5000;
 const SECOND = 1000;
 const RUNNING = ["starting", "running", "stopping"];
-
-/**
- * @template {HTMLElement} [T=HTMLElement]
- * @param {string} id
- * @returns {T}
- */
-function byId(id) {
-  return /** @type {T} */ (document.getElementById(id));
-}
 
 const list = byId("previews");
 const starters = byId("starters");
@@ -263,37 +255,6 @@ function showCounts() {
 /** @param {string} id */
 function address(id) {
   return `/previews?preview=${encodeURIComponent(id)}`;
-}
-
-/**
- * @param {string} tag
- * @param {string} className
- * @param {string} text
- */
-function element(tag, className, text) {
-  const made = document.createElement(tag);
-  made.className = className;
-  made.textContent = text;
-  return made;
-}
-
-/**
- * @param {HTMLElement} target
- * @param {string} text
- */
-function setText(target, text) {
-  if (target.textContent !== text) target.textContent = text;
-}
-
-/**
- * @param {HTMLElement} parent
- * @param {Element[]} children
- */
-function replaceIfOther(parent, children) {
-  const same =
-    parent.children.length === children.length &&
-    children.every((child, place) => child === parent.children[place]);
-  if (!same) parent.replaceChildren(...children);
 }
 
 /** The preview that the address names, else the newest that runs, else the newest. */

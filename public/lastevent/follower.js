@@ -39,9 +39,11 @@ import { Position } from "./position.js";
  * @typedef {{ from: string | null, to: string }} Reset
  */
 
+/** How soon to come back after failures. @typedef {"fast" | "gentle"} Strategy */
+
 const ENDS = new Set(["rotate", "end", "denied", "error"]);
-const FIRST_PAUSE = 1000;
-const LONGEST_PAUSE = 30_000;
+/** The first pause after a failure and the longest, in ms. */
+const STRATEGIES = { fast: [1000, 30_000], gentle: [3000, 60_000] };
 /** What a server may ask for at most; what it says beyond is cut to this. */
 const LONGEST_WISH = 3_600_000;
 /** A whole answer is waited for this long at most; gateways give up after about 30 s. */
@@ -71,15 +73,17 @@ export class StreamEvent {
 }
 
 /**
- * How long to stay away after `failures` in a row: doubling from 1 s to 30 s, and drawn from zero
- * on, so that clients that were cut together do not return together.
+ * How long to stay away after `failures` in a row: doubling from 1 s to 30 s (`gentle`: from 3 s to
+ * 60 s), and drawn from zero on, so that clients that were cut together do not return together.
  *
  * @param {number} failures
  * @param {number} chance in [0, 1)
+ * @param {Strategy} [strategy]
  */
-export function backOff(failures, chance) {
+export function backOff(failures, chance, strategy = "fast") {
+  const [first, longest] = /** @type {[number, number]} */ (STRATEGIES[strategy]);
   const doublings = Math.min(Math.max(failures, 1) - 1, 32);
-  return chance * Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** doublings);
+  return chance * Math.min(longest, first * 2 ** doublings);
 }
 
 export class Follower {
@@ -99,6 +103,7 @@ export class Follower {
   position;
   #ordinaryHeartbeat;
   #attempts;
+  #strategy;
   #began = 0;
   #moved = false;
   #heard = false;
@@ -109,11 +114,13 @@ export class Follower {
    * @param {string | null} cursor
    * @param {number} heartbeat
    * @param {number} attempts
+   * @param {Strategy} [strategy]
    */
-  constructor(cursor, heartbeat, attempts) {
+  constructor(cursor, heartbeat, attempts, strategy = "fast") {
     this.position = new Position(cursor);
     this.heartbeat = this.#ordinaryHeartbeat = heartbeat;
     this.#attempts = attempts;
+    this.#strategy = strategy;
   }
 
   /** Begin a leg. @param {number} now */
@@ -198,7 +205,8 @@ export class Follower {
    * @param {Record<string, unknown>} fields
    */
   #reset(message, fields) {
-    const from = String(fields["from"] ?? this.position.text ?? "");
+    const before = fields["from"] ?? this.position.text;
+    const from = before === null ? null : String(before);
     const to = message.id || String(fields["to"] ?? "");
     if (to) this.position.move(to);
     this.#moved = true;
@@ -224,7 +232,7 @@ export class Follower {
     if (trouble) atLeast = Math.max(atLeast, this.#retry);
     if (trouble || this.#moved || !this.#heard) this.failures += 1;
     if (this.failures > this.#attempts) return null;
-    return Math.max(Math.min(atLeast, LONGEST_WISH), backOff(this.failures, chance));
+    return Math.max(Math.min(atLeast, LONGEST_WISH), backOff(this.failures, chance, this.#strategy));
   }
 
   /**

@@ -1,10 +1,19 @@
 /** Time limits: for silence, and for what cannot be ended otherwise. */
 
-/** Calls `onSilence` when nothing was heard for `limit()` ms; the limit may change meanwhile. */
+/** How often it is looked at the clock, in ms. */
+const TICK = 1000;
+
+/**
+ * Calls `onSilence` once when nothing was heard for `limit()` ms; the limit may change meanwhile.
+ *
+ * By the wall clock: a timer stands still while the computer sleeps, or runs late in a tab that is
+ * hidden.
+ */
 export class Watch {
   #limit;
   #onSilence;
-  /** @type {ReturnType<typeof setTimeout>} */
+  #heard = Date.now();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
 
   /**
@@ -14,12 +23,19 @@ export class Watch {
   constructor(limit, onSilence) {
     this.#limit = limit;
     this.#onSilence = onSilence;
-    this.#timer = setTimeout(onSilence, limit());
+    this.check();
   }
 
   hear() {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(this.#onSilence, this.#limit());
+    this.#heard = Date.now();
+  }
+
+  /** Look at the clock, now and from now on. */
+  check() {
+    this.stop();
+    const left = this.#limit() - (Date.now() - this.#heard);
+    if (left > 0) this.#timer = setTimeout(() => this.check(), Math.min(TICK, left));
+    else this.#onSilence();
   }
 
   stop() {

@@ -153,3 +153,11 @@ test("the back-off doubles from 1 s to 30 s, drawn from zero on", () => {
   assert.deepEqual(longest, [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
   assert.equal(backOff(5, 0), 0);
 });
+
+test("the gentle back-off doubles from 3 s to 60 s", () => {
+  const longest = [1, 2, 3, 5, 6, 1000].map((failures) => backOff(failures, 1, "gentle"));
+  assert.deepEqual(longest, [3000, 6000, 12_000, 48_000, 60_000, 60_000]);
+  const follower = new Follower(null, 15_000, 10, "gentle");
+  follower.begin(0);
+  assert.equal(follower.pause(0, 0.5), 1500);
+});

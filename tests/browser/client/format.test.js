@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { clockTime, duration, plural } from "../../../public/format.js";
+import { clockTime, duration, plural } from "../../../public/site/format.js";
 
 test("counts", () => {
   assert.deepEqual(

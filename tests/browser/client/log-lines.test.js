@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { stateAfter } from "../../../public/ansi.js";
-import { LogLines } from "../../../public/log-lines.js";
+import { stateAfter } from "../../../public/log/ansi.js";
+import { LogLines } from "../../../public/log/lines.js";
 
 /** The rows of a log as `number text`, its pieces given as [channel, text, open]. */
 function lines(...pieces) {

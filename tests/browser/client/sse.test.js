@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { afterEach, beforeEach, test } from "node:test";
 
-import { serverSentEvents, TooLarge } from "../../../public/lastevent/sse.js";
+import { serverSentEvents } from "../../../public/lastevent/sse.js";
+import { TooLarge } from "../../../public/lastevent/transport.js";
 import { at, event, frame, open, rotate } from "./wire.js";
 
 const EVENTS = { "Content-Type": "text/event-stream; charset=utf-8" };

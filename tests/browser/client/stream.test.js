@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 
 import { Stream } from "../../../public/lastevent.js";
-import { TooLarge } from "../../../public/lastevent/sse.js";
+import { TooLarge } from "../../../public/lastevent/transport.js";
 import { at, control, event, open, rotate } from "./wire.js";
 
 const URL = "http://stream.test/api/streams/s";
@@ -50,6 +50,7 @@ async function follow(steps, options = {}) {
   const told = { states: [], events: [], resets: [], openings: [] };
   const stream = new Stream(URL, {
     transport,
+    fetch: async () => Promise.reject(CUT),
     onState: (state) => told.states.push(state),
     onEvent: (event) => told.events.push(event.id),
     onReset: (reset) => told.resets.push(reset),
@@ -62,7 +63,7 @@ async function follow(steps, options = {}) {
 }
 
 beforeEach(() => {
-  mock.timers.enable({ apis: ["setTimeout"] });
+  mock.timers.enable({ apis: ["setTimeout", "Date"] });
   mock.method(Math, "random", () => 0.5);
 });
 afterEach(() => {
@@ -84,7 +85,7 @@ test("a planned end is followed after exactly retry_ms, and nobody hears of it",
   assert.equal(legs[1].cursor, at(1));
   assert.deepEqual(names(), ["connecting", "connected"]);
   assert.deepEqual(told.events, [at(1), at(2)]);
-  assert.deepEqual(stream.counts, { legs: 2, plannedEnds: 1, cuts: 0 });
+  assert.deepEqual(stream.counts, { legs: 2, plannedEnds: 1, cuts: 0, polls: 0 });
 });
 
 test("what follows a planned end in the same leg belongs to nobody", async () => {
@@ -107,7 +108,7 @@ test("a cut is told with attempt and seconds, and resumed from the last event", 
   await pass(500);
   assert.deepEqual(told.states.slice(-2), [{ ...waiting, seconds: 0 }, { name: "connected" }]);
   assert.equal(legs[1].cursor, at(1));
-  assert.deepEqual(stream.counts, { legs: 2, plannedEnds: 0, cuts: 1 });
+  assert.deepEqual(stream.counts, { legs: 2, plannedEnds: 0, cuts: 1, polls: 0 });
 });
 
 test("pauses double, and after the last attempt it is given up", async () => {

@@ -3,7 +3,7 @@
  * themes can choose the shades.
  */
 
-import { AnsiUp } from "./vendor/ansi_up/ansi_up.js";
+import { AnsiUp } from "../vendor/ansi_up/ansi_up.js";
 
 const SELECT_GRAPHIC = /\x1b\[([\d;]*)m/g;
 /** Window titles and links: invisible, and the rest of a line when their end is missing. */

@@ -5,12 +5,13 @@
 
 import { sentence } from "./api.js";
 
-/** @import { State } from "./lastevent.js" */
+/** @import { State } from "../lastevent.js" */
 
 const WORDS = {
   connecting: "Connecting",
   connected: "Live",
   reconnecting: "Reconnecting",
+  polling: "Polling",
   disconnected: "Disconnected",
   ended: "Ended",
   denied: "No access",

@@ -7,9 +7,9 @@
  */
 
 import { show } from "./ansi.js";
-import { LogLines } from "./log-lines.js";
+import { LogLines } from "./lines.js";
 
-/** @import { Row } from "./log-lines.js" */
+/** @import { Row } from "./lines.js" */
 
 /** Rows kept in the document above and below those in sight. */
 const MARGIN = 20;

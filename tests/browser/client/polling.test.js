@@ -1,0 +1,263 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, mock, test } from "node:test";
+
+import { Stream } from "../../../public/lastevent.js";
+import { at, event, open, rotate } from "./wire.js";
+
+const URL_ = "http://stream.test/api/streams/s?types=note";
+const CUT = new TypeError("network error");
+const REASON = "the server cannot be reached";
+
+/** Let everything happen that needs no time; bodies of answers take a few turns. */
+async function settle() {
+  for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+}
+
+async function pass(ms) {
+  await settle();
+  mock.timers.tick(ms);
+  await settle();
+}
+
+/** A log as its JSON face shows it; `answers` stand in the place of pages, the next one first. */
+class Log {
+  events = [];
+  closed = false;
+  limit = 500;
+  answers = [];
+  asked = [];
+
+  fetch = async (url, { headers }) => {
+    assert.equal(headers.Accept, "application/json");
+    this.asked.push({ url: new URL(url), headers });
+    const answer = this.answers.shift();
+    if (answer instanceof Error) throw answer;
+    return answer ?? Response.json(this.page(new URL(url).searchParams.get("after") ?? at(0)));
+  };
+
+  page(after) {
+    const rest = this.events.filter(({ id }) => id > after);
+    const events = rest.slice(0, this.limit);
+    const cursor = events.at(-1)?.id ?? after;
+    const closed = this.closed && events.length === rest.length;
+    return { events, start: after, cursor, closed, truncated: false };
+  }
+}
+
+let streams = [];
+
+/** A stream whose legs all fail, until `legs` has other steps; it polls `log`. */
+async function follow(log, options = {}, legs = []) {
+  const told = { states: [], events: [], resets: [] };
+  let asked = 0;
+  const stream = new Stream(URL_, {
+    fetch: log.fetch,
+    transport: async (leg) => {
+      asked += 1;
+      const step = legs.shift();
+      if (!step) throw CUT;
+      for (const message of step(leg)) leg.onMessage(message);
+      return new Promise((_, reject) =>
+        leg.signal.addEventListener("abort", () => reject(leg.signal.reason)),
+      );
+    },
+    onState: (state) => told.states.push(state),
+    onEvent: ({ id }) => told.events.push(id),
+    onReset: (reset) => told.resets.push(reset),
+    ...options,
+  });
+  streams.push(stream);
+  await settle();
+  return { stream, told, legs, asked: () => asked };
+}
+
+beforeEach(() => {
+  mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1.7e12 });
+  mock.method(Math, "random", () => 0.5);
+});
+afterEach(() => {
+  for (const stream of streams) stream.close();
+  streams = [];
+  mock.reset();
+  mock.timers.reset();
+});
+
+test("after three failures polls stand in, every 30 s, and the stream is tried on", async () => {
+  const log = new Log();
+  log.events = [event(1), event(2)];
+  const { stream, told, asked } = await follow(log);
+  await pass(500);
+  assert.equal(log.asked.length, 0, "what passes by itself is waited for");
+  await pass(1000);
+  assert.deepEqual(told.events, [at(1), at(2)]);
+  assert.deepEqual(told.states.at(-1), { name: "polling", seconds: 2, reason: REASON });
+  assert.equal(stream.cursor, at(2));
+  log.events.push(event(3));
+  for (let seconds = 0; seconds < 27; seconds += 1) await pass(1000);
+  assert.equal(log.asked.length, 1 + 1, "one poll asks until there is nothing more");
+  for (let seconds = 0; seconds < 60; seconds += 1) await pass(1000);
+  assert.deepEqual(told.events, [at(1), at(2), at(3)]);
+  assert.ok(stream.counts.polls >= 2 && stream.counts.polls <= 4);
+  assert.ok(asked() >= 6);
+  assert.equal(told.states.filter(({ name }) => name === "connected").length, 0);
+});
+
+test("it polls for as long as polls are answered, and gives up with them", async () => {
+  const log = new Log();
+  const { stream, asked } = await follow(log);
+  for (let seconds = 0; seconds < 1000; seconds += 1) await pass(1000);
+  assert.equal(stream.state.name, "polling");
+  assert.ok(asked() > 20, "attempts go on at the pace of the polls");
+  assert.ok(asked() < 50);
+  log.answers = Array(100).fill(CUT);
+  for (let seconds = 0; seconds < 60; seconds += 1) await pass(1000);
+  assert.deepEqual(stream.state, { name: "disconnected", reason: `gave up: ${REASON}` });
+  const polls = log.asked.length;
+  for (let seconds = 0; seconds < 60; seconds += 1) await pass(1000);
+  assert.equal(log.asked.length, polls);
+});
+
+test("the stream comes back without a seam: nothing twice, nothing missing", async () => {
+  const log = new Log();
+  log.events = [event(1), event(2)];
+  const { stream, told, legs } = await follow(log);
+  await pass(500);
+  await pass(1000);
+  assert.equal(stream.state.name, "polling");
+  let resumed = null;
+  legs.push((leg) => {
+    resumed = leg.cursor;
+    return [open(2), event(2), event(3)];
+  });
+  await pass(2000);
+  assert.equal(resumed, at(2));
+  assert.deepEqual(told.events, [at(1), at(2), at(3)]);
+  assert.equal(stream.repeated, 1);
+  assert.deepEqual(told.states.at(-1), { name: "connected" });
+});
+
+test("reconnect ends a pause between polls", async () => {
+  const { stream, asked } = await follow(new Log());
+  await pass(500);
+  await pass(1000);
+  const before = asked();
+  stream.reconnect();
+  await settle();
+  assert.equal(asked(), before + 1);
+});
+
+test("none are made where they are not wanted", async () => {
+  const log = new Log();
+  const { stream } = await follow(log, { poll: 0 });
+  for (let seconds = 0; seconds < 200; seconds += 1) await pass(1000);
+  assert.equal(stream.state.name, "disconnected");
+  assert.equal(log.asked.length, 0);
+});
+
+test("without realtime polls are all there is", async () => {
+  const log = new Log();
+  log.events = [event(1)];
+  const { stream, told, asked } = await follow(log, { realtime: false, token: "t" });
+  assert.deepEqual(told.states, [
+    { name: "connecting" },
+    { name: "polling", seconds: 30, reason: "" },
+  ]);
+  assert.equal(log.asked[0].headers.Authorization, "Bearer t");
+  assert.equal(log.asked[0].url.searchParams.get("types"), "note");
+  log.events.push(event(2));
+  await pass(29_999);
+  assert.deepEqual(told.events, [at(1)]);
+  await pass(1);
+  assert.deepEqual(told.events, [at(1), at(2)]);
+  assert.equal(asked(), 0);
+  log.answers = Array(11).fill(CUT);
+  for (let seconds = 0; seconds < 300; seconds += 1) await pass(1000);
+  assert.deepEqual(stream.state, { name: "disconnected", reason: `gave up: ${REASON}` });
+  assert.equal(log.answers.length, 0);
+});
+
+test("many pages are read one after the other", async () => {
+  const log = new Log();
+  log.limit = 2;
+  log.events = [1, 2, 3, 4, 5].map((n) => event(n));
+  const { told } = await follow(log, { realtime: false });
+  assert.equal(told.events.length, 5);
+  assert.deepEqual(
+    log.asked.map(({ url }) => url.searchParams.get("after")),
+    [null, at(2), at(4), at(5)],
+  );
+});
+
+test("the end of a log ends it", async () => {
+  const log = new Log();
+  log.events = [event(1)];
+  log.closed = true;
+  const { stream, told } = await follow(log, { realtime: false });
+  assert.deepEqual(told.events, [at(1)]);
+  assert.equal(stream.state.name, "ended");
+});
+
+test("a loss is told, and what follows it is read though it may lie before", async () => {
+  const log = new Log();
+  const generation = "018a00000000";
+  const events = [event(1)].map((it) => ({ ...it, id: at(1, generation) }));
+  const start = at(0, generation);
+  log.answers = [
+    Response.json({ events, start, cursor: events[0].id, closed: false, truncated: true }),
+  ];
+  const { told } = await follow(log, { realtime: false, cursor: at(7) });
+  assert.deepEqual(told.resets, [{ from: at(7), to: start }]);
+  assert.deepEqual(told.events, [events[0].id]);
+});
+
+for (const [status, name] of [
+  [401, "denied"],
+  [403, "denied"],
+  [404, "disconnected"],
+]) {
+  test(`a poll answered ${status} is final`, async () => {
+    const log = new Log();
+    const type = { "Content-Type": "application/problem+json" };
+    const body = JSON.stringify({ status, detail: "not you" });
+    log.answers = [new Response(body, { status, headers: type })];
+    const { stream } = await follow(log, { realtime: false });
+    assert.deepEqual(stream.state, { name, reason: "not you" });
+  });
+}
+
+test("Retry-After keeps a poll away for so long", async () => {
+  const log = new Log();
+  log.answers = [new Response("", { status: 429, headers: { "Retry-After": "120" } })];
+  const { stream } = await follow(log, { realtime: false });
+  assert.equal(stream.state.name, "reconnecting");
+  assert.equal(stream.state.seconds, 120);
+});
+
+test("what is no page of events is a failure", async () => {
+  for (const answer of [Response.json({}), new Response("<p>", { status: 200 })]) {
+    const log = new Log();
+    log.answers = [answer];
+    const { stream } = await follow(log, { realtime: false });
+    assert.equal(stream.state.name, "reconnecting");
+    assert.match(stream.state.reason, /the server sent/);
+  }
+});
+
+test("a planned end is no reason to poll", async () => {
+  const log = new Log();
+  const legs = Array(5).fill(() => [open(0), rotate(0, 10)]);
+  const done = { status: 200, detail: "", retryAfter: 0 };
+  const stream = new Stream(URL_, {
+    fetch: log.fetch,
+    transport: async (leg) => {
+      const step = legs.shift();
+      if (!step) return new Promise(() => {});
+      for (const message of step(leg)) leg.onMessage(message);
+      return done;
+    },
+  });
+  streams.push(stream);
+  for (let seconds = 0; seconds < 20; seconds += 1) await pass(1000);
+  assert.equal(legs.length, 0);
+  assert.equal(log.asked.length, 0);
+});
