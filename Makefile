@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup run test test-fast check bench bench-quick bench-platforms bench-sources \
-        lock node prerequisites clean vendor screenshots
+        bench-updates lock node prerequisites clean vendor screenshots
 
 # AS is also make's own name for the assembler, which counts as unset here.
 ifeq ($(origin AS),default)
@@ -68,6 +68,9 @@ bench-quick: setup  ## the embedded stores only, in under a minute
 
 bench-sources: setup  ## live sources: latency, hand-overs, what pumping costs (7 minutes)
 	@$(BIN)/python benchmarks/sources.py
+
+bench-updates: setup  ## messages and workflows: latency on each store, what they ask of it (6 minutes)
+	@$(BIN)/python benchmarks/updates.py
 
 bench-platforms: setup $(MODULES)  ## cold starts, then the platforms' emulators (4 minutes)
 	@$(BIN)/python benchmarks/cold_start.py && $(BIN)/python benchmarks/platforms.py

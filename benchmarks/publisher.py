@@ -11,7 +11,7 @@ the server, whose wake-up then has to cross processes. The result has what it as
 import asyncio
 import json
 import sys
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
@@ -19,7 +19,7 @@ from time import monotonic, monotonic_ns, process_time
 
 import uvloop
 
-from benchmarks.connection import Connection, request
+from benchmarks.connection import Caller
 from benchmarks.lines import answer, say
 from benchmarks.marks import data
 from lastevent.core.event import NewEvent
@@ -27,7 +27,6 @@ from lastevent.stores.base import Store
 from lastevent.stores.url import open_store
 
 TYPE = "note"
-POST_SECONDS = 30.0
 WARM_UP_SECONDS = 1.0
 
 
@@ -66,40 +65,20 @@ class Poster:
     def __init__(self, task: Task) -> None:
         self._path = task.path
         self._headers = {"Content-Type": "application/json", **(task.headers or {})}
-        self._connection = Connection(self._piece, self._end)
-        self._due: deque[asyncio.Future[tuple[int | None, bytes]]] = deque()
-        self._body = b""
+        self._caller = Caller()
 
     async def connect(self, port: int) -> None:
         """Open the connection."""
-        loop = asyncio.get_running_loop()
-        await loop.create_connection(lambda: self._connection, "127.0.0.1", port)
+        await self._caller.connect(port)
 
     async def publish(self, sequences: list[int]) -> list[str]:
         """Post one event, or a list of them; raise RuntimeError unless they are taken."""
         now_ns = monotonic_ns()
         events = [{"type": TYPE, "data": data(sequence, now_ns)} for sequence in sequences]
         text = json.dumps(events if len(events) > 1 else events[0]).encode()
-        waiting: asyncio.Future[tuple[int | None, bytes]]
-        waiting = asyncio.get_running_loop().create_future()
-        self._due.append(waiting)
-        self._connection.send(request("POST", self._path, self._headers, text))
-        async with asyncio.timeout(POST_SECONDS):
-            status, body = await waiting
-        if status != 201:
-            raise RuntimeError(f"a publish was answered {status}: {body[:300]!r}")
+        body = await self._caller.post(self._path, self._headers, text)
         ids: list[str] = json.loads(body)["ids"]
         return ids
-
-    def _piece(self, piece: bytes) -> None:
-        self._body += piece
-
-    def _end(self, status: int | None) -> None:
-        body, self._body = self._body, b""
-        ended = self._due if status is None else [self._due.popleft()]
-        for waiting in ended:
-            if not waiting.done():
-                waiting.set_result((status, body))
 
 
 async def over_http(task: Task) -> Sequence[Publish]:

@@ -60,13 +60,13 @@ def _counts(figures: Figures, subjects: Sequence[Subject]) -> str:
     names = [subject.name for subject in subjects]
     lines = [["", *names]]
     for key, label in COUNTED.items():
-        cells = [_cell(figures.get(name, {}), key) for name in names]
+        cells = [cell(figures.get(name, {}), key) for name in names]
         if any(cells):
             lines.append([label, *cells])
     return lined_up(lines)
 
 
-def _cell(figures: Mapping[str, float], key: str) -> str:
+def cell(figures: Mapping[str, float], key: str) -> str:
     """Return the counts of a case, those that are none left out; nothing if it was not run."""
     if f"{key}_commands" not in figures:
         return ""

@@ -44,15 +44,19 @@ class Subject:
         return {name: value for name, value in environ.items() if value}
 
 
+def token(**claims: object) -> str:
+    """Return a token for ours, of an identity with these claims."""
+    return mint(_SECRET, {"sub": "bench", **claims}, TOKEN_SECONDS)
+
+
 def _ours(name: str, ground: Opener, app: str = "functions.app:app") -> Subject:
     """Readers come with a token and publishers with a key, as outside of development."""
-    token = mint(_SECRET, {"sub": "bench", "read": ["*"]}, TOKEN_SECONDS)
     return Subject(
         name,
         app,
         ("functions.app", "functions.streams"),
         ground,
-        {"Authorization": f"Bearer {token}"},
+        {"Authorization": f"Bearer {token(read=['*'])}"},
         {"X-API-Key": _KEY},
     )
 

@@ -72,13 +72,14 @@ async def first_byte(port: int, path: str, headers: Mapping[str, str], *, whole:
 class Follower:
     """Follows ``path``, coming back as it is told to; keeps each mark's number and its delay.
 
-    ``headers`` go with each request.
+    ``headers`` go with each request. ``live`` is set once it has caught up.
     """
 
     def __init__(self, port: int, path: str, headers: Mapping[str, str]) -> None:
         self.numbers: list[int] = []
         self.delays: list[float] = []
         """Milliseconds."""
+        self.live = asyncio.Event()
         self._port = port
         self._path = path
         self._headers = dict(headers)
@@ -111,6 +112,8 @@ class Follower:
     def _take(self, piece: bytes) -> None:
         now = monotonic_ns()
         for message in self._decoder.feed(piece):
+            if message.type == "stream" and '"state":"live"' in message.data:
+                self.live.set()
             # A source may have put the mark into words of its own.
             parts = message.data.split("~", 2)
             if len(parts) == 3:

@@ -1,6 +1,7 @@
 """Messages between clients and professionals, and who of them is online."""
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import cast
@@ -20,13 +21,15 @@ from lastevent.services.messaging.presence import Presence
 from lastevent.services.messaging.service import Messaging
 
 SHORT_BYTES = 4096
-LONG_BYTES = 64 * 1024
-"""A message of the most characters, each of four bytes, with its attachments."""
+LONG_BYTES = 136 * 1024
+"""A message of the most characters that a setting allows, each in JSON's longest writing (twice six
+bytes), with its attachments."""
 
 PAGE = 50
 MAX_PAGE = 100
 MAX_ASKED = 50
 NO_STORE = {"Cache-Control": "no-store"}
+_NUMBER = re.compile(r"[1-9][0-9]{0,10}")
 
 
 def _messaging(service: Service) -> Messaging:
@@ -191,7 +194,7 @@ def _whole[T](request: Request, name: str, default: T, most: int) -> int | T:
     text = request.query_params.get(name)
     if text is None:
         return default
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:12]) <= most):
+    if not _NUMBER.fullmatch(text) or int(text) > most:
         raise InvalidRequest(f"{name}: write a whole number from 1 to {most}")
     return int(text)
 

@@ -1,7 +1,9 @@
 """Connections that an application can close: the faults need it, ASGI has no word for it."""
 
 from asyncio import Transport
+from typing import NoReturn
 
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -26,6 +28,22 @@ async def disconnected(receive: Receive) -> None:
     """Wait until the client has gone, or the connection was closed here."""
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+class Dropped(Exception):
+    """The connection has ended in place of an answer."""
+
+
+async def drop(asked: Request) -> NoReturn:
+    """Close the connection of a request without an answer; raise Dropped."""
+    close_connection(asked.scope)
+    await hang(asked)
+
+
+async def hang(asked: Request) -> NoReturn:
+    """Let a request wait for an answer until its client has gone; raise Dropped then."""
+    await disconnected(asked.receive)
+    raise Dropped
 
 
 def _offering(app: ASGIApp, transport: Transport) -> ASGIApp:

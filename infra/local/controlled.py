@@ -1,10 +1,13 @@
 """Servers of ours in a process of their own, which are told what to do over HTTP."""
 
-from typing import Any
+from collections.abc import Callable, Coroutine
+from inspect import signature
+from typing import Any, Concatenate
 
 import httpx
 
 from infra.local.child import HOST, Child, Startable, free_port
+from infra.local.faults import Rule
 
 CONTROL_SECONDS = 40.0
 
@@ -44,3 +47,24 @@ class Controlled(Startable):
         if answer.is_error:
             raise ValueError(f"the server refused {method} {path}: {answer.text}")
         return answer.json() if answer.content else None
+
+
+class Faulty(Controlled):
+    """One with faults on demand: its ``fault`` is made by ``faulting``."""
+
+    async def clear_faults(self) -> None:
+        """Lift all faults."""
+        await self._request("DELETE", "/faults")
+
+
+def faulting[**P](
+    rule: Callable[P, Rule],
+) -> Callable[Concatenate[Faulty, P], Coroutine[Any, Any, None]]:
+    """Return the method that puts a fault in force, with the arguments of a server's own rules."""
+
+    async def fault(self: Faulty, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Put a fault in force; faults.py says what the arguments mean."""
+        wanted = signature(rule).bind(*args, **kwargs).arguments
+        await self._request("POST", "/faults", wanted)
+
+    return fault

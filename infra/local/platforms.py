@@ -116,11 +116,13 @@ class Vercel(Platform):
 class Lambda(Platform):
     """The ``built`` bundle on the emulator of Lambda, with one way to its answers.
 
-    It can invoke itself; ``sweep_seconds``: how often a schedule has it sweep, None for never.
+    It can invoke itself. ``sweep_seconds``: how often a schedule has it sweep, None for never;
+    ``timeout``: how many seconds an invocation has.
     """
 
     streams: bool
     handler: str
+    longest: float
 
     def __init__(
         self,
@@ -129,6 +131,7 @@ class Lambda(Platform):
         built: Path,
         port: int = 0,
         sweep_seconds: float | None = None,
+        timeout: float | None = None,
     ) -> None:
         invoke_port = free_port()
         self.function = LambdaFunction(
@@ -137,7 +140,7 @@ class Lambda(Platform):
             {**environment, "AWS_ENDPOINT_URL_LAMBDA": f"http://{HOST}:{invoke_port}"},
             data=directory,
             name="stream" if self.streams else "api",
-            timeout=60.0 if self.streams else 29.0,
+            timeout=timeout or self.longest,
             wrapper=WRAPPER if self.streams else None,
             max_environments=50,
         )
@@ -175,6 +178,7 @@ class LambdaStream(Lambda):
 
     streams = True
     handler = "functions.app.app"
+    longest = 60.0
 
 
 class LambdaBuffered(Lambda):
@@ -182,6 +186,7 @@ class LambdaBuffered(Lambda):
 
     streams = False
     handler = "functions.streams.handler"
+    longest = 29.0
 
 
 def bundle_for_lambda(directory: Path) -> None:

@@ -153,7 +153,6 @@ class PlayedApi:
         self.says_so = True
         """Whether the last answer on a connection says that it is the last."""
         self._calls: asyncio.Queue[tuple[bytes, tuple[str, ...], Taker]] = asyncio.Queue()
-        self._takers: dict[str, Taker] = {}
         self._posts: asyncio.Queue[Post] = asyncio.Queue()
         self._server: asyncio.Server | None = None
         self._peers: set[asyncio.StreamWriter] = set()

@@ -21,6 +21,7 @@ from lastevent.serve.tasks import Task
 from lastevent.stores.url import open_store
 from tests.infra import sam
 from tests.infra.stack import Stack
+from tests.project.test_docs import settings_variables
 from tests.project.tree import LIBRARY, ROOT
 
 SECRETS = {
@@ -30,6 +31,11 @@ SECRETS = {
     "UPSTASH_REDIS_REST_TOKEN": "token-of-the-database",
     "VERCEL_TOKEN": "token-of-the-account",
     "JOBS_UPSTREAM_KEY": "key-of-the-service",
+    "NEXTAUTH_SECRET": "n" * 44,
+    "SHOPIFY_ACCESS_TOKEN": "token-of-the-app",
+    "LASTEVENT_MODEL_KEY": "key-of-the-model",
+    "LASTEVENT_ALERT_URL": "https://hooks.example.com/a-secret",
+    "LASTEVENT_ALERT_SECRET": f"whsec_{'a' * 44}",
 }
 LIVE_SOURCES = {
     "Deployments": "yes",
@@ -37,6 +43,19 @@ LIVE_SOURCES = {
     "JobsUrl": "https://jobs.example.com/ws",
     "JobsKey": "yes",
     "PreviewCommands": "site=npm run dev; docs=mkdocs serve",
+}
+USES = {
+    "NextAuth": "yes",
+    "MessageRate": "30/60",
+    "AttachmentHosts": "cdn.example.com, files.example.com",
+    "ShopifyShop": "example.myshopify.com",
+    "ShopifyApiUrl": "https://example.myshopify.com/admin/api/2026-10",
+    "ImageHosts": "*.example.com,10.0.0.7:8080",
+    "ModelUrl": "https://api.example.com/v1",
+    "ModelName": "a small one",
+    "ModelKey": "yes",
+    "Alerts": "yes",
+    "AlertReconnects": 7,
 }
 VARIABLE_BYTES = 4096
 """Of a function's variables together, names and values:
@@ -46,6 +65,7 @@ OWN_SECRET = {"SecretArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret
 EVERYTHING: dict[str, Any] = {
     **OWN_SECRET,
     **LIVE_SOURCES,
+    **USES,
     "Store": "dynamodb+upstash",
     "ApiKeys": "yes",
     "RestApi": "yes",
@@ -237,6 +257,13 @@ def test_a_task_is_tried_once_and_soon(stack: Stack) -> None:
     assert config["MaximumEventAgeInSeconds"] == platforms.EVENT_AGE_SECONDS
 
 
+def test_a_run_may_have_one_invocation_after_the_other(stack: Stack) -> None:
+    """By default Lambda ends a chain of a function that invokes itself after some 16."""
+    functions = stack.of_type("AWS::Lambda::Function")
+    allowed = {name: it.get("RecursiveLoop") for name, it in functions.items()}
+    assert allowed == {"StreamFunction": "Allow", "ApiFunction": None}
+
+
 @pytest.mark.parametrize(
     ("parameters", "state", "rate"),
     [
@@ -324,6 +351,10 @@ def test_a_secret_is_made_where_none_is_named(template: dict[str, Any]) -> None:
         {"ApiKeys": "yes"},
         {"Deployments": "yes"},
         {"JobsUrl": "https://jobs.example.com/ws", "JobsKey": "yes"},
+        {"NextAuth": "yes"},
+        {"ShopifyShop": "example.myshopify.com"},
+        {"ModelUrl": "https://api.example.com/v1", "ModelName": "small", "ModelKey": "yes"},
+        {"Alerts": "yes"},
     ],
     ids=str,
 )
@@ -339,6 +370,22 @@ def test_a_key_for_no_service_is_said_before_anything_is_deployed(template: dict
     """The function would not start with it."""
     (said,) = Stack(template, JobsKey="yes", **OWN_SECRET).broken_rules
     assert "JobsUrl" in said
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({"ModelUrl": "https://api.example.com/v1"}, "ModelName"),
+        ({"ModelName": "small"}, "ModelUrl"),
+    ],
+    ids=str,
+)
+def test_half_a_model_is_said_before_anything_is_deployed(
+    template: dict[str, Any], given: dict[str, str], missing: str
+) -> None:
+    """The function would not start with it."""
+    (said,) = Stack(template, **given).broken_rules
+    assert missing in said
 
 
 def test_no_secret_stands_in_the_template(stack: Stack) -> None:
@@ -415,9 +462,54 @@ def test_live_sources_are_the_streaming_functions(template: dict[str, Any]) -> N
     assert settings.preview_commands.keys() == {"site", "docs"}
 
 
+def test_what_the_uses_need_comes_to_the_functions(template: dict[str, Any]) -> None:
+    """Sessions and alerts to both, since both have clients; the rest where the uses are served."""
+    streams, api = (
+        Settings.from_env(
+            {
+                **deployed(Stack(template, **EVERYTHING), function),
+                "AWS_LAMBDA_FUNCTION_NAME": function,
+            }
+        )
+        for function in sam.FUNCTIONS
+    )
+    for both in (streams, api):
+        assert both.nextauth_secrets == (SECRETS["NEXTAUTH_SECRET"],)
+        assert both.alert_url == SECRETS["LASTEVENT_ALERT_URL"]
+        assert both.alert_secret is not None
+        assert both.alert_reconnects == USES["AlertReconnects"]
+    assert (api.shopify_token, api.model_key, api.image_hosts) == (None, None, ())
+    assert (streams.message_rate.count, streams.message_rate.seconds) == (30, 60)
+    assert streams.message_attachment_hosts == ("cdn.example.com", "files.example.com")
+    assert streams.shopify_shop == USES["ShopifyShop"]
+    assert streams.shopify_token == SECRETS["SHOPIFY_ACCESS_TOKEN"]
+    assert streams.shopify_api_url == USES["ShopifyApiUrl"]
+    assert streams.image_hosts == ("*.example.com", "10.0.0.7:8080")
+    assert (streams.model_url, streams.model_name) == (USES["ModelUrl"], USES["ModelName"])
+    assert streams.model_key == SECRETS["LASTEVENT_MODEL_KEY"]
+
+
+def test_by_default_no_use_is_set_up(template: dict[str, Any]) -> None:
+    for function in sam.FUNCTIONS:
+        given = deployed(Stack(template), function)
+        settings = Settings.from_env({**given, "AWS_LAMBDA_FUNCTION_NAME": function})
+        plain = Settings.from_env({"LASTEVENT_AUTH_SECRET": "s" * 48}, "127.0.0.1")
+        for name in ("message_rate", "message_attachment_hosts", "image_hosts", "alert_reconnects"):
+            assert getattr(settings, name) == getattr(plain, name)
+        for name in ("shopify_shop", "shopify_token", "model_url", "model_key", "alert_url"):
+            assert getattr(settings, name) is None
+        assert settings.nextauth_secrets == ()
+
+
 @pytest.mark.parametrize(
     ("parameter", "good", "bad"),
     [
+        ("MessageRate", ["", USES["MessageRate"]], ["60", "60 a minute", "0/60"]),
+        ("AttachmentHosts", ["", USES["AttachmentHosts"]], ["https://cdn.example.com"]),
+        ("ShopifyShop", ["", USES["ShopifyShop"]], ["example", "https://example.myshopify.com"]),
+        ("ShopifyApiUrl", ["", USES["ShopifyApiUrl"]], ["http://127.0.0.1", "2026-10"]),
+        ("ImageHosts", ["", USES["ImageHosts"]], ["https://cdn.example.com/"]),
+        ("ModelUrl", ["", USES["ModelUrl"]], ["http://api.example.com/v1"]),
         ("VercelTeamId", ["", "team_1a2B-c"], ["team 1"]),
         ("JobsUrl", ["", "jobs.example.com", "wss://jobs.example.com/{job}?v=1"], ["https://a b"]),
     ],
@@ -436,12 +528,8 @@ def test_the_variables_leave_room_for_others(template: dict[str, Any]) -> None:
 
 
 def test_every_variable_is_known(template: dict[str, Any]) -> None:
-    known = {
-        variable
-        for item in Settings.__dataclass_fields__.values()
-        for variable in item.metadata.get("variables", ())
-    }
-    known |= SECRETS.keys() | {"AWS_LAMBDA_EXEC_WRAPPER", "JOBS_UPSTREAM_URL"}
+    stores = {"UPSTASH_REDIS_REST_URL", "UPSTASH_REDIS_REST_TOKEN"}
+    known = settings_variables() | stores | {"AWS_LAMBDA_EXEC_WRAPPER"}
     for function in sam.FUNCTIONS:
         assert Stack(template, **EVERYTHING).environment(function).keys() <= known
 

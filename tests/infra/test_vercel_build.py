@@ -11,10 +11,11 @@ import pytest
 from infra.vercel import build as building
 from infra.vercel.build import BuildFailed, build
 from lastevent.serve.pages import HEADERS
+from tests.infra import pillow
 from tests.project.test_locks import pinned
 from tests.project.tree import LIBRARY, ROOT
 
-MAX_BYTES = 66_000_000
+MAX_BYTES = 57_000_000
 
 pytestmark = [pytest.mark.node, pytest.mark.timeout(180)]
 
@@ -68,6 +69,11 @@ def test_it_holds_the_routes_the_packages_and_nothing_else(function: Path) -> No
 @built
 def test_it_is_small(function: Path) -> None:
     assert sum(path.stat().st_size for path in function.rglob("*")) < MAX_BYTES
+
+
+@built
+def test_the_libraries_of_pillow_are_those_that_something_needs(function: Path) -> None:
+    assert pillow.linked(function / "_vendor") == pillow.libraries(function / "_vendor")
 
 
 @built

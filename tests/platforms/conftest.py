@@ -1,8 +1,8 @@
 """The platforms and the stores that they can share."""
 
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -20,9 +20,12 @@ from infra.local.upstash import UpstashServer
 from lastevent.serve.auth import mint
 from tests.infra import sam
 from tests.platforms.built import shared
+from tests.platforms.places import PLATFORMS, Deploy, Place, Stores, Wanted
 
 SECRET = "a secret of the tests, and of nothing else"
 TABLE = f"dynamodb://platforms?region={REGION}"
+LEG_SECONDS = 4
+CRON_SECRET = "c" * 32
 
 Start = Callable[..., object]
 
@@ -77,6 +80,32 @@ async def stores(tmp_path: Path) -> AsyncIterator[Callable[[str], object]]:
             return found
 
         yield start
+
+
+@pytest.fixture
+def deploy(stores: Stores, tmp_path: Path, request: pytest.FixtureRequest) -> Deploy:
+    """Return a function that deploys to one of PLATFORMS, by its name, with these settings."""
+
+    @asynccontextmanager
+    async def deployed(
+        platform: str,
+        settings: Mapping[str, str],
+        *,
+        store: str = "upstash",
+        sweeps: bool = False,
+        limit_seconds: float | None = None,
+    ) -> AsyncIterator[Place]:
+        environment = {
+            "LASTEVENT_AUTH_SECRET": SECRET,
+            "LASTEVENT_MAX_LEG_SECONDS": str(LEG_SECONDS),
+            "CRON_SECRET": CRON_SECRET,
+            **settings,
+        }
+        wanted = Wanted(environment, await stores(store), tmp_path, sweeps, limit_seconds)
+        async with PLATFORMS[platform](wanted, request) as place:
+            yield place
+
+    return deployed
 
 
 @pytest.fixture(scope="session")

@@ -3,121 +3,29 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from infra.local.job_service import JobServer
-from infra.local.platforms import LambdaStream
-from infra.local.vercel import VercelServer
-from infra.local.vercel.pool import Options
 from infra.local.vercel_api import WILD, VercelApi
 from lastevent.serve.auth import QUERY_TOKEN_SECONDS, mint
 from lastevent.services.deployment import stream_of
 from tests.chaos.live import Show, untold
 from tests.chaos.subscriber import Seen, follow_client, follow_raw
-from tests.platforms.conftest import SECRET
+from tests.platforms.conftest import LEG_SECONDS, SECRET
+from tests.platforms.places import WAIT_SECONDS, Deploy, Place, everywhere
 
 pytestmark = [pytest.mark.slow, pytest.mark.node, pytest.mark.timeout(180)]
 
-LEG_SECONDS = 4
 SPEED = 8.0
 """Of the build: it takes 42 seconds by itself."""
 
-SWEEP_SECONDS = 0.5
 JSON = {"Accept": "application/json"}
 KILLED_AFTER = 30
 """So many events of the first viewer."""
-
-WAIT_SECONDS = 60.0
-"""A safety limit: what takes longer than this has hung."""
-
-Stores = Callable[[str], Awaitable[dict[str, str]]]
-Deploy = Callable[..., AbstractAsyncContextManager["Place"]]
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A platform: where it is, how its processes are killed, and why sweeps failed so far."""
-
-    url: str
-    kill: Callable[[], Awaitable[None]]
-    failed_sweeps: Callable[[], list[str]]
-
-
-@asynccontextmanager
-async def on_lambda(
-    environment: Mapping[str, str], directory: Path, request: pytest.FixtureRequest, sweeps: bool
-) -> AsyncIterator[Place]:
-    """Deploy what ``sam build`` made, with the schedule of the template."""
-    built = request.getfixturevalue("on_lambda") / "StreamFunction"
-    seconds = SWEEP_SECONDS if sweeps else None
-    async with LambdaStream(environment, directory, built, sweep_seconds=seconds) as platform:
-
-        def failed() -> list[str]:
-            return [it.failure for it in platform.events.outcomes if it.failure is not None]
-
-        async def kill() -> None:
-            await asyncio.to_thread(platform.kill)
-
-        yield Place(platform.url, kill, failed)
-
-
-@asynccontextmanager
-async def on_vercel(
-    environment: Mapping[str, str], directory: Path, request: pytest.FixtureRequest, sweeps: bool
-) -> AsyncIterator[Place]:
-    """Deploy with one request at a time for each instance, and call what is on a schedule."""
-    built = request.getfixturevalue("on_vercel")
-    options = Options(freeze=True, concurrency=1)
-    failures: list[str] = []
-    async with VercelServer(built, directory, environment, options) as server:
-
-        async def call_crons() -> None:
-            while True:
-                await asyncio.sleep(SWEEP_SECONDS)
-                answers = await server.call_crons()
-                failures.extend(it["body"] for it in answers if it["status"] != 200)
-
-        async with asyncio.TaskGroup() as schedule:
-            calling = schedule.create_task(call_crons()) if sweeps else None
-            yield Place(server.url, server.kill, lambda: failures)
-            if calling is not None:
-                calling.cancel()
-
-
-PLATFORMS = {"lambda-stream": on_lambda, "vercel": on_vercel}
-everywhere = pytest.mark.parametrize("platform", PLATFORMS)
-
-
-@pytest.fixture
-async def deploy(stores: Stores, tmp_path: Path, request: pytest.FixtureRequest) -> Deploy:
-    """Return a function that deploys to a platform, by its name, with these settings."""
-    common = {
-        **await stores("upstash"),
-        "LASTEVENT_AUTH_SECRET": SECRET,
-        "LASTEVENT_MAX_LEG_SECONDS": str(LEG_SECONDS),
-        "CRON_SECRET": "c" * 32,
-    }
-
-    def deployed(
-        platform: str, settings: Mapping[str, str], *, sweeps: bool = False
-    ) -> AbstractAsyncContextManager[Place]:
-        return PLATFORMS[platform]({**common, **settings}, tmp_path, request, sweeps)
-
-    return deployed
-
-
-def client_of(place: Place, token: str) -> httpx.AsyncClient:
-    headers = {"Authorization": f"Bearer {token}"}
-    return httpx.AsyncClient(
-        base_url=place.url, headers=headers, timeout=WAIT_SECONDS, trust_env=False
-    )
 
 
 async def show(place: Place, path: str) -> Show:
@@ -185,7 +93,7 @@ async def test_a_process_that_sleeps_holds_no_connection(
     async with (
         JobServer(tmp_path) as service,
         deploy(platform, service.environment) as place,
-        client_of(place, token) as client,
+        place.client(token) as client,
         asyncio.timeout(WAIT_SECONDS),
     ):
         await service.begin("import-7")
@@ -210,7 +118,7 @@ async def test_the_sweep_finishes_what_nobody_watches(
     async with (
         VercelApi(tmp_path) as vercel,
         deploy(platform, vercel.environment, sweeps=True) as place,
-        client_of(place, token) as client,
+        place.client(token) as client,
         asyncio.timeout(WAIT_SECONDS),
     ):
         made = await vercel.deploy("next", speed=SPEED)

@@ -3,23 +3,15 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from infra.local.aws import EventQueue, FunctionUrl, InvokeApi, LambdaFunction
-from infra.local.child import HOST, free_port
-from infra.local.platforms import EVENT_AGE_SECONDS, WRAPPER
-from infra.local.vercel import VercelServer
-from infra.local.vercel.pool import Options
 from lastevent.client import Backoff, Stream
 from lastevent.client.follower import StreamEvent
 from lastevent.services.life import TIME_UP
-from tests.platforms.conftest import SECRET
+from tests.platforms.places import WAIT_SECONDS, Deploy, everywhere
 
 pytestmark = [pytest.mark.slow, pytest.mark.node, pytest.mark.timeout(180)]
 
@@ -28,48 +20,6 @@ LIMIT_SECONDS = 8
 
 COMMAND = "sh -c 'n=0; while :; do n=$((n+1)); echo $n; sleep 0.1; done'"
 QUICK = Backoff(first=0.05, longest=0.5)
-WAIT_SECONDS = 60.0
-"""A safety limit: what takes longer than this has hung."""
-
-Stores = Callable[[str], Awaitable[dict[str, str]]]
-Count = Callable[[], Awaitable[int]]
-
-
-@asynccontextmanager
-async def on_vercel(
-    environment: Mapping[str, str], directory: Path, request: pytest.FixtureRequest
-) -> AsyncIterator[tuple[str, Count]]:
-    """Deploy with one request at a time for each instance; yield where, and a count of them."""
-    built = request.getfixturevalue("on_vercel")
-    options = Options(max_duration=LIMIT_SECONDS, concurrency=1, freeze=True)
-    async with VercelServer(built, directory, environment, options) as server:
-        yield server.url, server.started
-
-
-@asynccontextmanager
-async def on_lambda(
-    environment: Mapping[str, str], directory: Path, request: pytest.FixtureRequest
-) -> AsyncIterator[tuple[str, Count]]:
-    """Deploy a function that can invoke itself; yield where, and a count of its environments."""
-    invoke_port = free_port()
-    function = LambdaFunction(
-        request.getfixturevalue("on_lambda") / "StreamFunction",
-        "functions.app.app",
-        {**environment, "AWS_ENDPOINT_URL_LAMBDA": f"http://{HOST}:{invoke_port}"},
-        data=directory,
-        timeout=LIMIT_SECONDS,
-        wrapper=WRAPPER,
-    )
-    events = EventQueue(function, retry_seconds=(), event_age_seconds=EVENT_AGE_SECONDS)
-
-    async def environments() -> int:
-        return len(function.environments)
-
-    async with function, InvokeApi(function, events, invoke_port), FunctionUrl(function) as front:
-        yield front.url, environments
-
-
-PLATFORMS = {"vercel": on_vercel, "lambda-stream": on_lambda}
 
 
 class Client:
@@ -99,24 +49,21 @@ def said(events: list[StreamEvent], type: str) -> list[dict[str, Any]]:
     return [json.loads(event.data) for event in events if event.type == type]
 
 
-@pytest.mark.parametrize("platform", PLATFORMS)
+@everywhere
 async def test_a_preview_has_an_invocation_of_its_own_and_ends_in_time(
-    platform: str, stores: Stores, token: str, tmp_path: Path, request: pytest.FixtureRequest
+    platform: str, deploy: Deploy, token: str
 ) -> None:
-    environment = {
-        **await stores("upstash"),
-        "LASTEVENT_AUTH_SECRET": SECRET,
+    settings = {
         "LASTEVENT_PREVIEW_COMMANDS": f"lines={COMMAND}",
         "LASTEVENT_LEASE_SECONDS": "2",
         "LASTEVENT_MAX_LEG_SECONDS": "3",
     }
-    headers = {"Authorization": f"Bearer {token}"}
     async with (
         asyncio.timeout(WAIT_SECONDS),
-        PLATFORMS[platform](environment, tmp_path, request) as (url, count),
-        httpx.AsyncClient(headers=headers, trust_env=False, timeout=WAIT_SECONDS) as http,
+        deploy(platform, settings, limit_seconds=LIMIT_SECONDS) as place,
+        place.client(token) as http,
     ):
-        client = Client(url, token, http)
+        client = Client(place.url, token, http)
         asked = time.monotonic()
         ends, stopped = [await client.call("POST", "", {"name": "lines"}) for _ in range(2)]
         assert ends["state"] == stopped["state"] == "starting"
@@ -135,7 +82,7 @@ async def test_a_preview_has_an_invocation_of_its_own_and_ends_in_time(
             return [event async for event in client.log(ends["id"])]
 
         events, others = await asyncio.gather(to_the_end(), until_stopped())
-        assert await count() >= 2, "who follows it is in another invocation"
+        assert await place.started() >= 2, "who follows it is in another invocation"
         for read in (events, others):
             lines = [int(line["text"]) for line in said(read, "stdout")]
             assert lines == list(range(1, len(lines) + 1)), "every line once, in order"

@@ -27,7 +27,8 @@ def constants(path: Path) -> Iterator[str]:
 
 def settings_variables() -> set[str]:
     """The environment variables that the settings name."""
-    texts = constants(LIBRARY / "serve" / "settings.py")
+    modules = (LIBRARY / "serve" / "settings").glob("*.py")
+    texts = (text for path in modules for text in constants(path))
     return {text for text in texts if VARIABLE.fullmatch(text)}
 
 

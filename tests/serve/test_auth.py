@@ -234,8 +234,10 @@ async def test_allowed_origins(serve: Serve) -> None:
 
 async def test_development_identities(serve: Serve) -> None:
     server = await serve()
-    names = (await server.client.get("/api/login")).json()["identities"]
-    assert {"sub": "merchant", "name": "Mara Merchant"} in names
+    identities = (await server.client.get("/api/login")).json()["identities"]
+    mara = {"sub": "merchant", "name": "Mara Merchant", "merchant": "42", "read": ["merchant:42"]}
+    assert mara in identities
+    assert {"client", "client-2", "merchant-2"} <= {identity["sub"] for identity in identities}
     answer = await server.client.post("/api/login", json={"sub": "merchant"})
     assert answer.status_code == 204
     who = (await server.client.get("/api/session")).json()

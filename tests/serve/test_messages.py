@@ -18,7 +18,7 @@ from lastevent.core.errors import ConfigError
 from lastevent.core.wire import Message
 from lastevent.serve.settings import PASSING, Settings
 from lastevent.services.messaging import presence
-from lastevent.services.messaging.people import conversation_id, typing_stream
+from lastevent.services.messaging.people import User, conversation_id, typing_stream
 from lastevent.services.messaging.service import Messaging
 from lastevent.services.rates import Rate
 from lastevent.stores.base import Retention, RetentionRules
@@ -207,7 +207,7 @@ async def test_what_changes_something_comes_from_a_page_of_ours(chat: Chat) -> N
             "no host",
         ),
         ("POST", "messages/send", SEND | {"to": "paul", "attachments": ["x"] * 11}, 400, "10"),
-        ("POST", "messages/send", SEND | {"to": "paul", "text": "x" * 70_000}, 413, "bytes"),
+        ("POST", "messages/send", SEND | {"to": "paul", "text": "x" * 140_000}, 413, "bytes"),
         ("POST", "messages/send", [], 400, "body"),
         ("POST", "messages/read", {"conversation": PAIR, "number": 0}, 400, "number 1"),
         ("POST", "messages/read", {"conversation": PAIR, "number": 2}, 400, "number 1"),
@@ -218,6 +218,9 @@ async def test_what_changes_something_comes_from_a_page_of_ours(chat: Chat) -> N
         ("PATCH", "messages/x", {"text": "y"}, 404, "no message"),
         ("GET", "messages?limit=0", None, 400, "limit"),
         ("GET", "messages?limit=101", None, 400, "limit"),
+        ("GET", "messages?limit=0000000000500", None, 400, "limit"),
+        ("GET", "messages?limit=000000000050" + "9" * 5000, None, 400, "limit"),
+        ("GET", f"messages?conversation={PAIR}&before=10000000001", None, 400, "before"),
         ("GET", "messages?before=x", None, 400, "next"),
         ("GET", f"messages?conversation={PAIR}&before=x", None, 400, "before"),
         ("GET", "presence", None, 400, "users"),
@@ -234,6 +237,19 @@ async def test_what_is_refused(
     assert answer.status_code == status, answer.text
     assert detail in answer.json()["detail"]
     assert len(await history(server)) == 1
+
+
+@any_store
+async def test_the_longest_message_comes_through_in_any_writing(chat: Chat) -> None:
+    """A client's JSON may write each character outside ASCII as two escapes of six bytes."""
+    hosts = ("cdn.example.com",)
+    server = await chat(message_length=10_000, message_attachment_hosts=hosts)
+    text, urls = "🙂" * 10_000, [f"https://{hosts[0]}/".ljust(1000, "a")] * 10
+    body = json.dumps(SEND | {"to": "paul", "text": text, "attachments": urls})
+    answer = await server.client.post("/api/messages/send", content=body, headers=token("ann"))
+    assert answer.status_code == 201, answer.text
+    (message,) = await history(server, "paul")
+    assert (message["text"], message["attachments"]) == (text, urls)
 
 
 async def test_a_conversation(chat: Chat) -> None:
@@ -301,7 +317,7 @@ async def test_who_comes_without_a_cursor_begins_now(chat: Chat) -> None:
     server = await chat()
     await say(server, "ann", "before")
     async with server.leg("/api/sse", **token("paul")) as leg:
-        await leg.until("live")
+        assert {it.type for it in await leg.until("live")} == {"stream"}
         await say(server, "ann", "after")
         ((type, data),), _ = await after(leg, 1)
         assert (type, data["text"], data["fromName"]) == ("message", "after", "Ann")
@@ -465,6 +481,9 @@ async def test_presence_is_told_and_the_sweep_finds_who_is_gone(
             await other.until("live")
             ((type, data),), _ = await after(leg, 1)
             assert (type, data["user"], data["state"]) == ("presence", "paul", "online")
+        async with asyncio.timeout(10):
+            while len(server.service.connections) > 1:
+                await asyncio.sleep(0.01)
         assert await sweep(server.service) == [], "another leg may follow"
         monkeypatch.setattr(presence, "time", lambda: time() + 100)
         found = await sweep(server.service)
@@ -475,6 +494,35 @@ async def test_presence_is_told_and_the_sweep_finds_who_is_gone(
     assert [(it["user"], it["state"]) for it in seen["users"]] == [("paul", "offline")]
     assert seen["users"][0]["lastSeen"] == data["lastSeen"]
     assert seen["cursor"]
+
+
+async def test_who_came_before_the_cursor_of_a_snapshot_is_online_in_it(
+    chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RULES 7: what the cursor is behind is not told again."""
+    server = await chat()
+    await say(server, "ann", "hello")
+    cursor = Messaging.cursor
+
+    async def early(messaging: Messaging, user: User) -> str:
+        async with presence.Presence(server.service.store, messaging.others).watch("paul", 0.0):
+            pass
+        return await cursor(messaging, user)
+
+    monkeypatch.setattr(Messaging, "cursor", early)
+    seen = await get(server, "ann", "/api/presence?users=paul")
+    assert seen["users"][0]["state"] == "online"
+
+
+async def test_who_polls_is_online(chat: Chat) -> None:
+    """As a page does where no stream gets through: it asks for JSON, and waits for nothing."""
+    server = await chat()
+    await say(server, "ann", "hello")
+    headers = token("paul") | {"Accept": "application/json"}
+    answer = await server.client.get("/api/sse?from=start", headers=headers)
+    assert [it["type"] for it in answer.json()["events"]] == ["message"]
+    seen = await get(server, "ann", "/api/presence?users=paul")
+    assert seen["users"][0]["state"] == "online"
 
 
 async def test_the_sweep_tells_what_a_dead_server_left(chat: Chat) -> None:

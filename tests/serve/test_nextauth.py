@@ -73,7 +73,9 @@ WANTED: dict[str, dict[str, object]] = {
     **{f"{name}, expired": spec(name, maxAge=-60) for name in NAMES},
     **{f"{name}, of another site": spec(name, secret="p" * 44) for name in NAMES},
     **{f"{name}, of nobody": spec(name, token={"name": "Nobody"}) for name in NAMES},
+    **{f"{name}, of a number": spec(name, token=TOKEN | {"sub": 7}) for name in NAMES},
     **{f"{name}, with rights": spec(name, token=TOKEN | {"append": ["s"]}) for name in NAMES},
+    **{f"{name}, of another": spec(name, token=TOKEN | {"sub": name}) for name in NAMES},
     "4, salted": spec(FOUR, salt="state"),
     "5, salted": spec(FIVE, salt="authjs.state"),
     "too long": spec(FIVE, token=TOKEN | {"note": "x" * MAX_BYTES}),
@@ -130,7 +132,8 @@ async def test_who_has_a_session_there_has_one_here(
     [
         (", expired", "expired"),
         (", of another site", "not valid here"),
-        (", of nobody", "who it is of"),
+        (", of nobody", "who it is of, or until when: its sub claim"),
+        (", of a number", "its sub claim"),
     ],
 )
 async def test_a_wrong_session_is_refused_and_never_passed_over(
@@ -196,6 +199,18 @@ def test_of_several_sessions_a_valid_one_counts(made: Made) -> None:
             assert claims["sub"] == "cl-7"
     left_whole = {FIVE: made[f"{FIVE}, expired"][FIVE]} | made[f"{FIVE}, long"]
     assert sessions.claims(left_whole) is not None
+
+
+@pytest.mark.node
+@pytest.mark.parametrize("name", [FOUR, FIVE])
+def test_a_cookie_that_only_a_secure_origin_sets_counts_first(made: Made, name: str) -> None:
+    """Whoever can answer for this host by http can leave the other one in a browser."""
+    for other in ("authjs.session-token", "next-auth.session-token"):
+        left = made[f"{other}, of another"]
+        for cookies in (left | made[name], made[name] | left):
+            claims = Sessions((SECRET,)).claims(cookies)
+            assert claims is not None
+            assert claims["sub"] == "cl-7"
 
 
 @any_store

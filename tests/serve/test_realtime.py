@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from time import time
 from typing import Any
 
@@ -27,8 +27,6 @@ SECRET = "s" * 40
 CSV = {"Content-Type": "text/csv"}
 FAILURE = failure_event(po_id="po_1", workflow_id="wf_1", stage="read", error="no")
 ORDER = b"sku,quantity\nMUG-01,12\n"
-
-Changed = Callable[[Toy], None]
 
 
 def token(merchant: str | None = "42", **claims: object) -> dict[str, str]:

@@ -86,6 +86,9 @@ def test_empty_is_unset() -> None:
         ("LASTEVENT_ALLOWED_ORIGINS", "*"),
         ("LASTEVENT_ALLOWED_ORIGINS", "https://a.example/path"),
         ("LASTEVENT_JWKS_URL", "http://issuer.example/jwks"),
+        ("LASTEVENT_ALERT_URL", "https:///hook"),
+        ("LASTEVENT_ALERT_URL", "https://hooks.example:70000/x"),
+        ("LASTEVENT_ALERT_URL", "https://[::1/x"),
         ("LASTEVENT_PREVIEW_COMMANDS", "no command"),
     ],
 )
@@ -94,6 +97,39 @@ def test_a_bad_value_stops_the_start_and_says_what_to_write(variable: str, value
         Settings.from_env(SECRET | {variable: value})
     assert str(caught.value).startswith(f"{variable}: ")
     assert len(str(caught.value)) > len(variable) + 10
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "missing"),
+    [
+        ("SHOPIFY_SHOP", "example.myshopify.com", "SHOPIFY_ACCESS_TOKEN"),
+        ("SHOPIFY_ACCESS_TOKEN", "shpat_0123456789", "SHOPIFY_SHOP"),
+        ("LASTEVENT_MODEL_URL", "https://models.example/v1", "LASTEVENT_MODEL_NAME"),
+        ("LASTEVENT_MODEL_NAME", "small-model", "LASTEVENT_MODEL_URL"),
+        ("LASTEVENT_ALERT_URL", "https://hooks.example/x", "LASTEVENT_ALERT_SECRET"),
+    ],
+)
+def test_half_of_what_belongs_together_stops_the_start(
+    variable: str, value: str, missing: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"^{variable}: {missing} is missing") as caught:
+        read(**{variable: value, missing: " "})
+    assert value not in str(caught.value)
+
+
+def test_what_a_platform_sets_counts_before_what_is_written() -> None:
+    written = {"LASTEVENT_STORE_URL": "upstash://x", "LASTEVENT_SWEEP_SECONDS": "9"}
+    assert read(**written).sweep_seconds == 9
+    assert read(**written, VERCEL="1").sweep_seconds == 0
+
+
+def test_all_secrets_of_nextauth_are_read_newest_first() -> None:
+    both = {"NEXTAUTH_SECRET": "n" * 32, "AUTH_SECRET_1": "o" * 32, "AUTH_SECRET": "n" * 32}
+    settings = Settings.from_env(both)
+    assert settings.nextauth_secrets == ("o" * 32, "n" * 32)
+    assert "nnnn" not in repr(settings)
+    with pytest.raises(ConfigError, match=r"^AUTH_SECRET_1: "):
+        Settings.from_env(both | {"AUTH_SECRET_1": "short"})
 
 
 def test_no_secret_shows() -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from lastevent.core.errors import Transient
+from lastevent.core.errors import Conflict, Transient
 from lastevent.services import alerts as alerts_module
 from lastevent.services import webhook
-from lastevent.services.alerts import KIND, STALE_SECONDS, UNSETTLED, Alerts
+from lastevent.services.alerts import KIND, STALE_SECONDS, SWEEP_SECONDS, UNSETTLED, Alerts
 from lastevent.services.incident import CLAIM_MS, MAX_ROUNDS, PAUSES_MS, Detail, Incident
 from lastevent.services.webhook import Webhook
 from lastevent.stores.base import Store
@@ -339,6 +339,66 @@ async def test_one_that_fails_stops_no_other(
     with pytest.raises(Transient):
         await replace(alerts, store=replace(store, records=Records())).sweep()
     assert [message["data"]["key"] for message in receiver.messages] == ["b"]
+
+
+async def test_a_sweep_ends_where_the_receiver_is_away(
+    alerts: Alerts, receiver: Receiver, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each incident would take a round's time; what is left is the next sweep's."""
+    receiver.faults = [404, 404, 404]
+    for key in ("a", "b", "c"):
+        await alerts.notice("workflow", key, "Failed", {})
+    clock.now += HOUR
+    times = iter([0.0, 0.0])  # when the sweep begins, and before its first round
+    with monkeypatch.context() as patch:
+        patch.setattr(alerts_module, "monotonic", lambda: next(times, SWEEP_SECONDS + 1))
+        assert len(await alerts.sweep()) == 1
+    assert len(receiver.messages) == 1
+    await alerts.sweep()
+    assert [message["data"]["key"] for message in receiver.messages] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("call", ["notice", "sweep"])
+async def test_an_incident_that_others_write_all_the_time_is_given_up(
+    store: Store, alerts: Alerts, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    if call == "sweep":
+        receiver.faults = [404]
+        await alerts.notice(*FAILED)
+        alerts = replace(alerts, clock=lambda: Clock.now + HOUR)
+    put = store.records.put
+
+    async def conflict(kind: str, *args: Any, **options: Any) -> Any:
+        if kind == KIND:
+            raise Conflict("others were quicker")
+        return await put(kind, *args, **options)
+
+    monkeypatch.setattr(
+        type(store.records), "put", lambda _, *args, **options: conflict(*args, **options)
+    )
+    with pytest.raises(Transient, match="too many"):
+        async with asyncio.timeout(10):
+            await (alerts.notice(*FAILED) if call == "notice" else alerts.sweep())
+    assert receiver.types == []
+
+
+async def test_what_is_no_text_is_told_all_the_same(alerts: Alerts, receiver: Receiver) -> None:
+    name = b"order-\xff.csv".decode(errors="surrogateescape")
+    assert await alerts.notice("imports", name, f"{name} is bad", {name: name})
+    assert not await alerts.notice("imports", name, f"{name} is bad", {})
+    (message,) = receiver.messages
+    assert message["data"]["title"] == "order-?.csv is bad"
+    assert message["data"]["details"] == {"order-?.csv": "order-?.csv"}
+
+
+async def test_long_keys_with_one_beginning_are_incidents_of_their_own(
+    alerts: Alerts, receiver: Receiver
+) -> None:
+    for key in ("x" * 500, "x" * 501, "x" * 500):
+        await alerts.notice("workflow", key, "Failed", {})
+    assert [len(message["data"]["key"]) for message in receiver.messages] == [500, 501]
+    for record in await alerts.store.records.query(KIND):
+        assert len(record.id) < 300
 
 
 def test_what_is_too_long_is_cut() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from lastevent.core.cursor import parse_vector
 from lastevent.core.errors import (
     Conflict,
     Forbidden,
@@ -14,7 +15,13 @@ from lastevent.core.errors import (
     TooLarge,
     TooManyRequests,
 )
-from lastevent.services.messaging.message import Draft, Limits, attachment, message_text
+from lastevent.services.messaging.message import (
+    Draft,
+    Limits,
+    Message,
+    attachment,
+    message_text,
+)
 from lastevent.services.messaging.people import (
     User,
     conversation_id,
@@ -102,7 +109,8 @@ async def test_the_same_draft_at_once_on_two_servers(messaging: Messaging, store
 
 
 async def test_edit_and_delete(messaging: Messaging, store: Store) -> None:
-    id = str((await messaging.begin(ANN, PAUL.id, draft("helo")))["id"])
+    first = Draft("helo", "one", ("https://cdn.example.com/hello.png",))
+    id = str((await messaging.begin(ANN, PAUL.id, first))["id"])
     edited = await messaging.edit(ANN, id, "hello")
     assert (edited["text"], edited["revision"]) == ("hello", 2)
     assert await messaging.edit(ANN, id, "hello") == edited, "no change, nothing to tell"
@@ -120,6 +128,21 @@ async def test_edit_and_delete(messaging: Messaging, store: Store) -> None:
     for kind in ("conversations", "messages", "messages-sent"):
         for record in await store.records.query(kind):
             assert "hello" not in record.value, "what is deleted is gone from the records"
+    (kept,) = await store.records.query("messages")
+    assert Message.parse(kept.value).digest == "", "nor can it be guessed from what is left"
+    (conversation,) = await store.records.query("conversations")
+    assert '"text":""' in conversation.value
+
+
+async def test_a_list_has_the_beginning_of_the_last_message(
+    messaging: Messaging, store: Store
+) -> None:
+    id = str((await messaging.begin(ANN, PAUL.id, draft("x" * 4000)))["id"])
+    for _ in range(2):
+        (listed,) = (await messaging.conversations(PAUL, None, 10)).items
+        assert isinstance(listed["last"], dict)
+        assert listed["last"]["text"] == "x" * 160
+        await messaging.edit(ANN, id, "x" * 3999)
 
 
 async def test_delivered_and_read(messaging: Messaging, store: Store) -> None:
@@ -178,6 +201,16 @@ async def test_history_is_paged_backwards(messaging: Messaging) -> None:
     assert await texts(messaging, before=10**9, limit=2) == ["6", "7"]
 
 
+async def test_a_message_that_was_taken_away_moves_no_others_to_its_page(
+    messaging: Messaging, store: Store
+) -> None:
+    """Who keeps the store may delete records; pages go by numbers all the same."""
+    for n in range(1, 6):
+        await messaging.begin(ANN, PAUL.id, draft(f"{n}"))
+    await store.records.delete("messages", f"{PAIR}/{2:010d}")
+    assert await texts(messaging, before=4, limit=3) == ["1", "3"]
+
+
 async def test_conversations_are_paged_the_newest_first(messaging: Messaging) -> None:
     clients = [User(f"c{n}", "client") for n in range(7)]
     for client in clients:
@@ -193,6 +226,8 @@ async def test_conversations_are_paged_the_newest_first(messaging: Messaging) ->
         if before is None:
             break
     assert seen == ["c2", "c6", "c5", "c4", "c3", "c1", "c0"]
+    assert (await messaging.conversations(PAUL, None, 7)).before is None, "there is no other page"
+    assert (await messaging.conversations(PAUL, None, 6)).before is not None
     with pytest.raises(InvalidRequest, match="next"):
         await messaging.conversations(PAUL, "../x", 3)
 
@@ -211,6 +246,22 @@ async def test_a_place_that_is_no_longer_right_is_passed_over_and_goes(
     assert left.id != place.id
 
 
+async def test_the_newest_comes_first_also_where_a_list_is_behind(
+    messaging: Messaging, store: Store
+) -> None:
+    """A message may come between the look at the list and that at its conversations."""
+    for client in (ANN, EVE):
+        await messaging.begin(client, PAUL.id, draft("1"))
+        await asyncio.sleep(0.002)
+    places = await store.records.query(LISTED, prefix=f"{PAUL.key}/")
+    await messaging.begin(ANN, PAUL.id, draft("2"))
+    (first, *_) = await store.records.query(LISTED, prefix=f"{PAUL.key}/")
+    await store.records.delete(LISTED, first.id)
+    await store.records.put(LISTED, places[-1].id, places[-1].value)
+    listed = (await messaging.conversations(PAUL, None, 10)).items
+    assert [it["number"] for it in listed] == [2, 1]
+
+
 async def test_typing_passes(messaging: Messaging, store: Store) -> None:
     await messaging.begin(ANN, PAUL.id, draft("hello"))
     before = await told(store, PAUL)
@@ -219,6 +270,17 @@ async def test_typing_passes(messaging: Messaging, store: Store) -> None:
     page = await store.log.read(typing_stream(PAUL.id), None)
     assert [event.type for event in page.events] == ["typing"]
     assert not (await store.log.describe(typing_stream(ANN.id))).exists
+
+
+async def test_typing_has_a_rate_of_its_own(store: Store) -> None:
+    limits = Limits(rate=Rate(1, 1000.0), typing_rate=Rate(2, 1000.0))
+    servers = Messaging(store, limits), Messaging(store, limits)
+    await servers[0].begin(ANN, PAUL.id, draft("hello"))
+    for server in servers:
+        await server.typing(ANN, PAIR)
+    with pytest.raises(TooManyRequests):
+        await servers[0].typing(ANN, PAIR)
+    assert len((await store.log.read(typing_stream(PAUL.id), None)).events) == 2
 
 
 async def test_a_snapshot_and_what_follows_it_are_the_whole(
@@ -239,6 +301,31 @@ async def test_a_snapshot_and_what_follows_it_are_the_whole(
         await view.load(messaging, 50)
     await view.listen(store)
     assert [it["text"] for it in view.messages.values()] == ["1", "meanwhile"]
+
+
+@pytest.mark.parametrize("what", ["history", "conversations"])
+async def test_what_a_cursor_is_behind_is_in_its_snapshot(
+    messaging: Messaging, store: Store, what: str
+) -> None:
+    """RULES 7, the other way round: what comes just before the cursor is taken."""
+    await messaging.begin(ANN, PAUL.id, draft("1"))
+    get = store.log.describe
+
+    async def early(stream: str) -> object:
+        await messaging.begin(ANN, PAUL.id, draft("2"))
+        return await get(stream)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(store.log), "describe", lambda _, stream: early(stream))
+        if what == "history":
+            page = await messaging.history(PAUL, PAIR, None, 10)
+        else:
+            page = await messaging.conversations(PAUL, None, 10)
+    assert page.items[-1]["number"] == 2
+    events = await store.log.read(
+        stream_of(PAUL.id), parse_vector(page.cursor, (stream_of(PAUL.id),))[stream_of(PAUL.id)]
+    )
+    assert events.events == ()
 
 
 # Who may.

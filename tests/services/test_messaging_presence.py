@@ -3,14 +3,16 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
-from lastevent.core.errors import StoreUnavailable
+from lastevent.core.errors import StoreUnavailable, Transient
+from lastevent.services.messaging import presence as presence_module
 from lastevent.services.messaging.presence import KIND, ONLINE, Presence
 from lastevent.services.messaging.service import Messaging
-from lastevent.stores.base import Store
+from lastevent.stores.base import Records, Store
 from lastevent.stores.url import open_store
 from tests.services.dying import Died, Life, dying
 from tests.services.logs import eventually
@@ -82,6 +84,38 @@ async def test_between_two_legs_nothing_is_told_and_nothing_written(
     assert await turns(store) == ["online"]
 
 
+@pytest.mark.parametrize("may_freeze", [False, True])
+async def test_a_visit_that_is_over_at_once_is_one(
+    store: Store, serve: Serve, may_freeze: bool
+) -> None:
+    """Who polls has no leg open at any time."""
+    here = serve(renew_seconds=60.0, alive_seconds=180.0)
+    ends_at = asyncio.get_running_loop().time() + 10 if may_freeze else None
+    async with here.watch(ANN.id, ends_at):
+        pass
+    assert (await serve().look(ANN.id)).online
+    assert await turns(store) == ["online"]
+    (before,) = await store.records.query(ONLINE)
+    for _ in range(3):
+        async with here.watch(ANN.id, ends_at):
+            pass
+    assert await store.records.query(ONLINE) == [before], "one sign is good for a while"
+
+
+async def test_a_store_that_is_away_keeps_no_visit_for_long(
+    store: Store, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence_module, "SIGN_SECONDS", 0.05)
+    here = serve(Trouble(before=1000).over(store))
+    async with here.watch(ANN.id):
+        pass
+    deaf = serve()
+    monkeypatch.setattr(deaf, "_renew", lambda id: asyncio.sleep(60))
+    async with asyncio.timeout(5), deaf.watch(ANN.id):
+        pass
+    assert await turns(store) == []
+
+
 async def test_several_legs_on_two_servers_are_one_presence(store: Store, serve: Serve) -> None:
     here, there = serve(), serve()
     async with here.watch(ANN.id):
@@ -96,10 +130,11 @@ async def online_and_dead(store: Store, serve: Serve) -> None:
     """Have Ann be online by a server that dies without a word."""
     life = Life(1000, carried_out=False)
     dead = serve(dying(store, life))
-    async with dead.watch(ANN.id):
-        await eventually(lambda: turns(store), lambda it: it == ["online"])
-        life.left = 0
-        await asyncio.sleep(ALIVE_SECONDS * 1.2)
+    with contextlib.suppress(Died):
+        async with dead.watch(ANN.id):
+            await eventually(lambda: turns(store), lambda it: it == ["online"])
+            life.left = 0
+            await asyncio.sleep(ALIVE_SECONDS * 1.2)
 
 
 async def test_the_sweep_tells_of_a_server_s_death(store: Store, serve: Serve) -> None:
@@ -154,9 +189,8 @@ async def test_who_comes_back_while_being_seen_off_is_online(
     store: Store, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The leg's sign of life comes between the looker's look and the change it makes of it."""
-    here, there = serve(alive_seconds=60.0), serve(alive_seconds=0.2)
+    here, there = serve(alive_seconds=60.0), serve(alive_seconds=60.0)
     await here._renew(ANN.id)
-    await asyncio.sleep(0.25)
     put = store.records.put
 
     async def late(kind: str, id: str, value: str, **options: Any) -> Any:
@@ -171,9 +205,53 @@ async def test_who_comes_back_while_being_seen_off_is_online(
     monkeypatch.setattr(there, "_alive_seconds", -1.0)
     assert (await there.look(ANN.id)).online
     assert len(await store.records.query(ONLINE)) == 1, "the sign of life stays"
-    assert await turns(store) == ["online", "offline"]
-    await here._renew(ANN.id)
-    assert await turns(store) == ["online", "offline", "online"]
+    assert await turns(store) == ["online", "offline", "online"], "whoever was wrong says so"
+
+
+class NotOf:
+    """Records that are away for one user's presence."""
+
+    def __init__(self, records: Records, id: str) -> None:
+        self._records = records
+        self._id = id
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._records, name)
+
+        async def call(kind: str, *args: Any, **options: Any) -> Any:
+            if kind == KIND and args and args[0] == self._id:
+                raise StoreUnavailable("away")
+            return await method(kind, *args, **options)
+
+        return call
+
+
+async def test_one_who_cannot_be_seen_off_keeps_nobody_online(store: Store, serve: Serve) -> None:
+    here = serve(alive_seconds=60.0)
+    for id in ("a", "b", "c"):
+        await here._renew(id)
+    await store.records.put(f"{KIND}-untold", "a", "")
+    records = cast(Records, NotOf(store.records, "a"))
+    sweeper = serve(replace(store, records=records), alive_seconds=-1.0)
+    with pytest.raises(Transient, match="not all presence"):
+        await sweeper.sweep()
+    seen = {id: await here.look(id) for id in ("a", "b", "c")}
+    assert [id for id, it in seen.items() if it.online] == ["a"]
+
+
+async def test_a_sweep_goes_on_where_the_one_before_it_ended(
+    store: Store, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or those at the end of a long list would be online for ever."""
+    monkeypatch.setattr(presence_module, "MAX_SWEPT", 2)
+    monkeypatch.setattr(presence_module, "_PAGE", 1)
+    here, sweeper = serve(alive_seconds=60.0), serve(alive_seconds=60.0)
+    for id in ("a", "b", "c"):
+        await here._renew(id)
+    assert await sweeper.sweep() == []
+    sweeper._alive_seconds = -1.0
+    assert await sweeper.sweep() == ["c"]
+    assert await sweeper.sweep() == ["a", "b"]
 
 
 async def test_trouble_with_the_store_is_nothing_to_a_leg(store: Store, serve: Serve) -> None:

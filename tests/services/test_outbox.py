@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from lastevent.core.errors import Conflict, InvalidName, InvalidRequest, StoreUnavailable
+from lastevent.core.errors import (
+    Conflict,
+    InvalidName,
+    InvalidRequest,
+    StoreUnavailable,
+    Transient,
+)
 from lastevent.core.event import NewEvent
 from lastevent.services import outbox as module
 from lastevent.services.outbox import (
@@ -20,6 +26,7 @@ from lastevent.services.outbox import (
 )
 from lastevent.stores.base import Store
 from tests.services.dying import Died, Life, dying
+from tests.sources.trouble import Trouble
 
 KIND = "things"
 
@@ -163,6 +170,15 @@ async def test_a_mark_is_set_once_in_a_while(store: Store, monkeypatch: pytest.M
     assert {mark.id: mark.version for mark in marks} == {"1": 2, "2": 1, "3": 1}
 
 
+async def test_a_mark_that_could_not_be_set_is_not_relied_on(store: Store) -> None:
+    trouble = Trouble(before=1)
+    outbox = Outbox(trouble.over(store), KIND)
+    with pytest.raises(StoreUnavailable):
+        await outbox.mark("1")
+    await outbox.mark("1")
+    assert len(await store.records.query(f"{KIND}-untold")) == 1
+
+
 async def test_a_mark_that_is_set_anew_survives_the_sweep(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,6 +197,41 @@ async def test_a_mark_that_is_set_anew_survives_the_sweep(
         patch.setattr(type(store.records), "get", lambda _, kind, id: late(kind, id))
         await Outbox(store, KIND).sweep()
     assert len(await store.records.query(f"{KIND}-untold")) == 1
+
+
+async def test_a_record_that_others_write_all_the_time_is_given_up(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its letter is told, and stays in it: whoever is next takes it off."""
+    letter = Letter("user:1", (NewEvent("word", "1"),))
+    record = await store.records.put(KIND, "1", json.dumps(with_letters({}, [letter])))
+
+    async def conflict(*args: object, **options: object) -> None:
+        raise Conflict("others were quicker")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(store.records), "put", conflict)
+        with pytest.raises(Transient, match="too many"):
+            await asyncio.wait_for(Outbox(store, KIND).deliver(record), 5)
+    await Outbox(store, KIND).deliver(record)
+    assert await said(store) == ["1"]
+    assert letters_of(await value_of(store, "1")) == ()
+
+
+async def test_a_sweep_goes_on_where_the_one_before_it_ended(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Marks stay for a while: those at the end of a long list would never be looked at."""
+    monkeypatch.setattr(module, "MAX_SWEPT", 2)
+    monkeypatch.setattr(module, "_PAGE", 1)
+    for id in ("1", "2", "3"):
+        await Outbox(store, KIND).mark(id)
+        letter = Letter(f"user:{id}", (NewEvent("word", id),))
+        await store.records.put(KIND, id, json.dumps(with_letters({}, [letter])))
+    outbox = Outbox(store, KIND)
+    assert [await outbox.sweep() for _ in range(4)] == [["1", "2"], ["3"], [], []]
+    await store.records.put(KIND, "1", json.dumps(with_letters({}, [letter])))
+    assert ["1"] in [await outbox.sweep() for _ in range(2)], "and begins anew"
 
 
 async def test_two_writers_of_one_record(store: Store) -> None:

@@ -15,6 +15,7 @@ from lastevent.core.errors import Transient, UpstreamLost
 from lastevent.services.purchase_orders import images as images_module
 from lastevent.services.purchase_orders import thumbnails
 from lastevent.services.purchase_orders.images import ImageRefused, Images, is_public
+from lastevent.sources.http_service import HttpService
 from tests.sources.answering_http import answer, answering
 
 HTTPS_NAME = "images.example"
@@ -72,6 +73,7 @@ PRIVATE = [
     "fe80::1",
     "fe80::1%eth0",
     "fd00:ec2::254",
+    "fec0::1",
     "ff02::1",
     "::ffff:127.0.0.1",
     "::ffff:169.254.169.254",
@@ -124,11 +126,11 @@ async def test_addresses_that_are_not_asked(
 def _forbid_connections(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     asked: list[Any] = []
 
-    async def connected(self: Images) -> Any:
+    async def client(self: HttpService) -> Any:
         asked.append(self)
         raise AssertionError("nothing may be sent there")
 
-    monkeypatch.setattr(Images, "_connected", connected)
+    monkeypatch.setattr(HttpService, "client", client)
     return asked
 
 
@@ -233,6 +235,20 @@ async def test_a_name_that_nobody_has() -> None:
         await Images().fetch("https://nobody-has-this-name.invalid/a.png")
 
 
+async def test_what_names_there_are_within_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = ["wiki.example"]
+
+    def getaddrinfo(name: str, port: int, *_: Any, **__: Any) -> Any:
+        if name not in known:
+            raise socket.gaierror(socket.EAI_NONAME, "unknown")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.1.2.3", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    for name in ("wiki.example", "mail.example"):
+        with pytest.raises(ImageRefused, match=f"^{name} is no public host$"):
+            await Images().fetch(f"https://{name}/a.png")
+
+
 async def test_a_failing_resolver_is_trouble_that_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     def getaddrinfo(*_: Any, **__: Any) -> Any:
         raise socket.gaierror(socket.EAI_AGAIN, "later")
@@ -314,6 +330,27 @@ def test_a_damaged_picture_is_refused_or_small(format: str) -> None:
         except ImageRefused:
             continue
         assert all(it.width <= 480 for it in made.values())
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+def test_whatever_is_damaged_of_what_a_camera_says() -> None:
+    """Its parser raises errors of any kind, and one picture is to stop no order."""
+    output, exif = io.BytesIO(), Pillow.Exif()
+    exif[0x0112], exif[0x010F] = 6, "the camera's maker"
+    Pillow.new("RGB", (64, 48)).save(output, "JPEG", exif=exif)
+    maker, number = b"\x01\x0f\x00\x02", b"\x01\x00\x00\x02"
+    damaged = output.getvalue().replace(maker, number)  # a name where a number belongs
+    assert damaged != output.getvalue()
+    with pytest.raises(ImageRefused, match="damaged"):
+        thumbnails.make(damaged)
+
+
+def test_a_photograph_of_several_pictures_is_a_jpeg() -> None:
+    output = io.BytesIO()
+    first = Pillow.new("RGB", (600, 300))
+    first.save(output, "MPO", save_all=True, append_images=[first])
+    assert thumbnails.look(output.getvalue()).width == 600
+    assert thumbnails.make(output.getvalue())[480].width == 480
 
 
 def test_a_picture_is_turned_and_tells_nothing_else() -> None:

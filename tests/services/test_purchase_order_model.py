@@ -11,6 +11,7 @@ from lastevent.services.purchase_orders import model as model_module
 from lastevent.services.purchase_orders.model import Model, ModelFailed
 from lastevent.services.purchase_orders.parsing import BadOrder
 from lastevent.services.purchase_orders.reading import read
+from lastevent.services.workflow.runner import MARGIN_SECONDS
 from tests.services.ordering import example
 from tests.sources.answering_http import answer, answering
 
@@ -46,9 +47,21 @@ async def test_a_model_reads_what_the_built_in_parser_does_not() -> None:
     assert (line.sku, line.quantity, line.price, line.place) == ("MUG-01", 12, "4.50", 2)
     assert (found.parser, found.currency, found.supplier) == ("model", "EUR", "Acme")
     assert "small-model" in found.notes[0]
+    assert found.notes[1:] == ("It finds 12 pieces in 1 line items, the built-in parser 2 in 1.",)
     assert line.confidence == model_module.SURENESS
     assert b"POST /chat/completions" in requests[0]
     assert f"authorization: bearer {KEY}".encode() in requests[0].lower()
+
+
+async def test_two_readings_that_agree_need_no_note() -> None:
+    tray = {"line": 3, "description": "Tray", "quantity": 2}
+    found, _ = await asked([said(order(tray))])
+    assert len(found.notes) == 1
+
+
+def test_there_is_time_left_to_go_on_without_an_answer() -> None:
+    """An invocation of a minute, which is what Lambda's streams have, leaves before it ends."""
+    assert model_module.ASK_SECONDS < 60.0 - MARGIN_SECONDS
 
 
 async def test_what_is_not_in_the_text_is_doubted() -> None:

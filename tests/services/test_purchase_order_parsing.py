@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -42,6 +43,10 @@ FAULTS: Mapping[str, list[tuple[int, str]]] = {
     "negative.txt": [(3, "the quantity is -3")],
     "two-currencies.json": [(3, "the quantity is 0"), (2, "more than one currency: EUR, USD")],
 }
+
+
+LONGEST_SECONDS = 3.0
+"""For what takes half a second."""
 
 
 def faults(content: bytes | str, content_type: str = "") -> tuple[tuple[int, str], ...]:
@@ -101,6 +106,8 @@ def test_an_error_names_the_lines_in_a_sentence_and_stops_at_twenty() -> None:
         ("Tray, oak, Qty: 7", Line(place=1, quantity=7)),
         ("4 Stück Becher (Art.-Nr. B-12) à 3,20 €", Line(place=1, quantity=4, sku="B-12")),
         ("And we need 2 x Tray", Line(place=1, quantity=2)),
+        ("Bitte 12 Stück Becher (Art.-Nr. B-12)", Line(place=1, quantity=12, sku="B-12")),
+        ("Please send 30 pieces of A-4 (ref: A-4)", Line(place=1, quantity=30, sku="A-4")),
         ("2 x Art deco lamp", Line(place=1, quantity=2)),
         ("A-1 | Blue mug | 5 | 2.00", Line(place=1, quantity=5, sku="A-1")),
     ],
@@ -148,6 +155,25 @@ def test_confidence_falls_with_what_is_missing_or_does_not_fit() -> None:
     found = [it.confidence for it in (without_price, without_sku, unsure, unfitting)]
     assert found == sorted(found, reverse=True)
     assert max(found) < 100
+
+
+@pytest.mark.parametrize(
+    ("quantity", "price", "read", "is_sure"),
+    [
+        ('"1,234"', "4.50", 1234, True),  # the price says which mark is which
+        ('"1,234"', "", 1234, False),
+        ("1.000", "4.50", 1, False),
+        ('"1,000"', '"4,50"', 1, False),
+        ("1.000", '"4,50"', 1000, True),
+        ("12", "4.50", 12, True),
+    ],
+)
+def test_a_quantity_that_may_be_a_thousand_times_another_is_doubted(
+    quantity: str, price: str, read: int, is_sure: bool
+) -> None:
+    found = line(f"sku,name,qty,price\nA,Mug,{quantity},{price}\n")
+    assert found.quantity == read
+    assert (found.confidence == (100 if price else 90)) is is_sure
 
 
 @pytest.mark.parametrize(
@@ -236,6 +262,17 @@ def test_the_places_of_jsons_lines() -> None:
         (f"sku,qty\n{'A' * 81},1\n", 2, "a SKU has at most 80 characters"),
         ("sku,qty,price\nA,1,-2\n", 2, "the price is -2"),
         ("sku,qty,currency\nA,1,XYZ\n", 2, "the currency 'XYZ' is not known"),
+        ("sku,qty,price,currency\nA,1,$4,EUR\n", 2, "more than one currency: EUR, USD"),
+        ("sku,qty,price,total\nA,1,€4,$4\n", 2, "more than one currency: EUR, USD"),
+        ("sku,qty,qty\nA,3,3\nA,3,5\n", 3, "the quantity '3 / 5' is not a number"),
+        ("sku,quantity,pieces\nA,3,5\n", 2, "the quantity '3 / 5' is not a number"),
+        ('[{"sku": "A",\n"x": {},\n"qty": 3, "qty": 5}]', 1, "the member 'qty' is there more"),
+        ('[{"sku": "A", "qty": 3, "quantity": 5}]', 1, "the quantity '3 / 5' is not a number"),
+        (f'[{{"sku": "A", "qty": {"9" * 5000}}}]', 1, f"the quantity '{'9' * 40}' is not a"),
+        (f"sku,qty,price\nA,1,0.{'1' * 5000}\n", 2, f"the price '0.{'1' * 38}' is not a number"),
+        ("sku,qty,ean\nA,1,4.00638E+12\n", 2, "the barcode '4.00638E+12' has lost digits"),
+        ('sku,qty\n"4,1e+12",1\n', 2, "the sku '4,1e+12' has lost digits"),
+        ("Dear Tom\f\v\u2028\u0085\n-3 x Mug", 2, "the quantity is -3"),
         ("sku,qty\nA,99999999\n", 2, "the quantity is 99999999"),
         ("sku,qty\n" + "A,1\n" * (MAX_LINES + 1), MAX_LINES + 2, "an order has at most"),
         ("PK\x03\x04\0\0", 1, "this is no text"),
@@ -252,6 +289,47 @@ def test_encodings() -> None:
     for encoding in ("utf-8", "utf-8-sig", "utf-16"):
         (found,) = parse(text.encode(encoding)).lines
         assert found.description == "Müsli"
+    assert faults(text.encode("utf-32"))[0][1].startswith("this is no text")
+    assert faults(b"\xff\xfe") == ((1, "the file is empty"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "currency"),
+    [
+        ("sku,qty,price,currency\nA,1,4,THB\n", "THB"),
+        ("sku,qty,price\nA,1,4 AED\n", "AED"),
+        ("sku,qty,price\nA,1,$4\n", "USD"),
+        ("Currency,€\nsku,qty,price\nA,1,4\n", "EUR"),
+        ("Currency,see below\nsku,qty,price\nA,1,4\n", ""),
+    ],
+)
+def test_any_currency_that_is_paid_with(text: str, currency: str) -> None:
+    assert parse(text.encode()).currency == currency
+
+
+def test_half_a_character_is_left_out() -> None:
+    """JSON may say it, and nothing that has it can be written anywhere."""
+    (found,) = parse(rb'[{"sku": "A\ud83d", "name": "\ud83dMug\ude00", "qty": 1}]').lines
+    assert (found.sku, found.description) == ("A", "Mug")
+    number = rb'{"number": "\ud83d7", "lines": [{"sku": "A", "qty": 1}]}'
+    parse(number).text.encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        ("-" * 499 + "\n") * 500,
+        (" , " * 166 + "\n") * 500,
+        ("1x " + "1," * 240 + "\n") * 500,
+        "sku,qty\n" + ("[" * 9_990 + "\n") * 26,
+    ],
+    ids=["dashes", "commas", "digits", "brackets"],
+)
+def test_no_upload_takes_long(content: str) -> None:
+    """As long as one may be, of what a pattern might try again from each of its places."""
+    began = process_time()
+    faults(content, "text/csv" if content.startswith("sku") else "text/plain")
+    assert process_time() - began < LONGEST_SECONDS
 
 
 def test_the_declared_type_counts_where_it_says_something() -> None:

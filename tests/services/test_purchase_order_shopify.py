@@ -17,6 +17,7 @@ from lastevent.services.purchase_orders.shopify.api import ShopifyApi, ShopifyRe
 from lastevent.services.purchase_orders.shopify.shop import Shop, handle
 from lastevent.services.purchase_orders.stages import PurchaseOrders
 from lastevent.services.workflow.values import Skipped
+from lastevent.sources.http_service import AnswerTooLarge
 from lastevent.stores.base import Record, RetentionRules, Store
 from lastevent.stores.memory import open_url
 from tests.services.dying import Died, Life, dying
@@ -117,13 +118,13 @@ async def test_products_are_drafts_and_quantities_arrive(store: Store, shop: Sho
     context = await prepared(store, shop)
     orders = Orders(store, shop)
     told = await run(orders.workflow(), context, SYNC)
-    assert told["shopify_sync"] == {"products": 2, "created": 2, "pieces": 23, "shop": SHOP}
+    assert told["shopify_sync"] == {"products": 2, "createdInShop": 2, "pieces": 23, "shop": SHOP}
     await arrived_once(shop)
     state = await shop.state()
     assert set(state.status.values()) == {"DRAFT"}
     assert state.moved[-1]["document"] == "gid://lastevent/PurchaseOrder/po_1"
     told = await run(orders.workflow(), context, SYNC)
-    assert told["shopify_sync"] == {"products": 2, "created": 0, "pieces": 23, "shop": SHOP}
+    assert told["shopify_sync"] == {"products": 2, "createdInShop": 2, "pieces": 23, "shop": SHOP}
     await arrived_once(shop)
 
 
@@ -143,7 +144,7 @@ async def test_what_the_merchant_has_is_added_to_and_left_as_it_is(
     context = await prepared(store, shop)
     orders = Orders(store, shop)
     told = await run(orders.workflow(), context, SYNC)
-    assert told["shopify_sync"] == {"products": 2, "created": 0, "pieces": 23, "shop": SHOP}
+    assert told["shopify_sync"] == {"products": 2, "createdInShop": 0, "pieces": 23, "shop": SHOP}
     state = await shop.state()
     assert state.stock == {"MUG-01": 25, "PLT-02": 3}
     assert set(state.status.values()) == {"ACTIVE"}
@@ -288,13 +289,92 @@ async def test_after_a_day_what_has_not_moved_is_not_added_twice(
     assert (await shop.state()).stock == STOCK
 
 
+async def test_after_a_day_what_was_all_sold_is_not_added_again(
+    store: Store, shop: Shopify, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stock is what the plan was made of: the shop would take it for one that is still due."""
+    context, orders = await planned_and_sold(store, shop)
+    await shop.sell("MUG-01", 16)
+    await shop.sell("PLT-02", 3)
+    await shop.forget_keys()
+    monkeypatch.setattr(stock_module, "time", lambda: time() + 24 * 3600)
+    with pytest.raises(ShopifyRefused, match="PurchaseOrder/po_1"):
+        await run(orders.workflow(), context, SYNC)
+    assert (await shop.state()).stock == {"MUG-01": 0, "PLT-02": 0}
+
+
+async def test_a_location_that_changes_between_two_attempts_changes_nothing(
+    store: Store, shop: Shopify, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same key with another location is no repetition, but a mistake."""
+    context, orders = await planned_and_sold(store, shop)
+
+    async def moved(self: Shop) -> str:
+        return "gid://shopify/Location/2"
+
+    monkeypatch.setattr(Shop, "location", moved)
+    await run(orders.workflow(), context, SYNC)
+    await arrived_once(shop, {"MUG-01": 16, "PLT-02": 3})
+
+
+async def test_a_product_that_was_deleted_in_the_shop_is_made_anew(
+    store: Store, shop: Shopify
+) -> None:
+    orders = Orders(store, shop)
+    await until_done(orders, await prepared(store, shop))
+    await shop.remove("MUG-01")
+    told = await until_done(orders, await prepared(store, shop, "po_2"))
+    assert told["createdInShop"] == 1
+    assert (await shop.state()).stock == {"MUG-01": 20, "PLT-02": 6}
+
+
+async def test_a_product_that_is_deleted_once_it_is_planned_with_is_made_anew(
+    store: Store, shop: Shopify
+) -> None:
+    context, orders = await prepared(store, shop), Orders(store, shop)
+    await shop.fault("drop", fields=["inventorySetQuantities"])
+    with pytest.raises(UpstreamLost):
+        await run(orders.workflow(), context, SYNC)
+    await shop.clear_faults()
+    await shop.remove("MUG-01")
+    await until_done(orders, context)
+    assert (await shop.state()).stock == STOCK
+
+
+async def test_a_key_whose_change_has_failed_is_not_used_again(
+    store: Store, shop: Shopify, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the shop answers who asks again after a refusal that nobody could write down."""
+    context, orders = await prepared(store, shop), Orders(store, shop)
+    setting, keys = Shop.set_stock, []
+
+    async def refused_first(self: Shop, *args: Any, key: str, order: str) -> None:
+        keys.append(key)
+        if key == keys[0]:
+            raise ShopifyRefused("use another", ["IDEMPOTENCY_PREVIOUS_ATTEMPT_FAILED"])
+        await setting(self, *args, key=key, order=order)
+
+    monkeypatch.setattr(Shop, "set_stock", refused_first)
+    await run(orders.workflow(), context, SYNC)
+    assert len(keys) == 2
+    await arrived_once(shop)
+
+
+async def test_a_title_is_as_long_as_the_shop_takes_it(store: Store, shop: Shopify) -> None:
+    context = Context(f"sku,name,qty\nA,{'mug ' * 75},1\n".encode())
+    orders = Orders(store, shop)
+    await run(orders.workflow(), context, BEFORE)
+    await run(orders.workflow(), context, SYNC)
+    assert (await shop.state()).stock == {"A": 1}
+
+
 async def test_a_search_finds_the_very_sku_only(store: Store, shop: Shopify) -> None:
     for sku in ("mug-01", "MUG-01-XL", "MUG"):
         await shop.add(sku, quantity=1)
     context = await prepared(store, shop)
     orders = Orders(store, shop)
     told = await run(orders.workflow(), context, SYNC)
-    assert told["shopify_sync"] == {"products": 2, "created": 2, "pieces": 23, "shop": SHOP}
+    assert told["shopify_sync"] == {"products": 2, "createdInShop": 2, "pieces": 23, "shop": SHOP}
 
 
 async def test_calls_wait_for_the_points_that_they_cost(store: Store, shop: Shopify) -> None:
@@ -386,7 +466,7 @@ async def test_an_answer_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(api_module, "MAX_ANSWER_BYTES", 1000)
     async with answering([answer("x" * 1001)]) as server:
         shop = Shop(opened("shop-token-0", server.url))
-        with pytest.raises(ShopifyRefused, match="over 1000 bytes"):
+        with pytest.raises(AnswerTooLarge, match="over 1000 bytes"):
             await shop.location()
 
 

@@ -1,13 +1,15 @@
 """Rates: counted in the store, for all servers together."""
 
 import asyncio
+from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 
 from lastevent.core.errors import Conflict, InvalidRequest, TooManyRequests
 from lastevent.services import rates as module
 from lastevent.services.rates import KIND, Rate, Rates
-from lastevent.stores.base import Store
+from lastevent.stores.base import Records, Store
 
 
 class Clock:
@@ -17,6 +19,23 @@ class Clock:
 
     def time(self) -> float:
         return self.now
+
+
+class Slow:
+    """Records that answer after some time."""
+
+    def __init__(self, records: Records, seconds: float) -> None:
+        self._records = records
+        self._seconds = seconds
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._records, name)
+
+        async def call(*args: Any, **options: Any) -> Any:
+            await asyncio.sleep(self._seconds)
+            return await method(*args, **options)
+
+        return call
 
 
 @pytest.fixture
@@ -52,6 +71,14 @@ async def test_two_servers_count_together(store: Store) -> None:
     servers, rate = (Rates(store.records), Rates(store.records)), Rate(5, 1000.0)
     waits = await asyncio.gather(*(taken(servers[n % 2], rate) for n in range(12)))
     assert waits.count(0) == 5
+
+
+async def test_all_that_a_rate_allows_may_come_at_once(store: Store) -> None:
+    """From two servers, on a store that takes its time."""
+    slow, rate = Slow(store.records, 0.01), Rate(25, 1000.0)
+    servers = Rates(cast(Records, slow)), Rates(cast(Records, slow))
+    waits = await asyncio.gather(*(taken(servers[n % 2], rate) for n in range(25)))
+    assert waits == [0] * 25
 
 
 async def test_a_counter_that_is_full_again_vanishes(store: Store) -> None:

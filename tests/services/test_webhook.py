@@ -39,6 +39,12 @@ def test_a_secret_of_another_form_is_refused_and_not_shown(text: str) -> None:
     assert "openssl rand" in str(caught.value)
 
 
+@pytest.mark.parametrize("url", ["https://hook:abc/", "https://xn--/", "https://h\0ok/"])
+async def test_an_address_that_is_none_is_one_that_nobody_answers_at(url: str) -> None:
+    with pytest.raises(UpstreamLost, match="cannot be reached"):
+        await Webhook(url, KEY).post("m1", b"{}")
+
+
 async def test_an_error_shows_neither_address_nor_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhook, "ANSWER_SECONDS", 0.2)
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")  # not asked

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from dataclasses import replace
 from time import time
+from typing import Any
 
 import pytest
 
@@ -19,13 +20,18 @@ from lastevent.core.errors import (
 from lastevent.services.workflow import turn as turn_module
 from lastevent.services.workflow import workflows as workflows_module
 from lastevent.services.workflow.journal import PACE_SECONDS
-from lastevent.services.workflow.records import MAX_INPUT_BYTES, UNFINISHED
+from lastevent.services.workflow.records import (
+    KIND,
+    MAX_INPUT_BYTES,
+    UNFINISHED,
+    WorkflowRecords,
+)
 from lastevent.services.workflow.runner import Runner
-from lastevent.services.workflow.stage import StageContext
+from lastevent.services.workflow.stage import DEFECT, StageContext
 from lastevent.services.workflow.transitions import MAX_CUTS
 from lastevent.services.workflow.values import Input, Result, Run, Skipped, Stage, Workflow
 from lastevent.services.workflow.workflows import Workflows
-from lastevent.stores.base import Lease, Store
+from lastevent.stores.base import Lease, Record, Store
 from tests.services.toy_workflow import (
     EFFECTS,
     ITEMS,
@@ -176,6 +182,22 @@ async def test_a_stage_has_its_time(toy: Toy, store: Store) -> None:
     assert toy.attempts == ["read", "read"]
 
 
+async def test_a_stage_has_its_time_over_all_invocations(toy: Toy, store: Store) -> None:
+    seen: list[int] = []
+
+    async def noted(stage: StageContext) -> Result:
+        seen.append(stage.attempt)
+        await asyncio.sleep(0.05)
+        return {}
+
+    toy.hooks["read"] = noted
+    run = await begin(toy.workflows())
+    spent = replace(run.stage("read"), status="running", started_at=1, spent_ms=10_000)
+    await WorkflowRecords(store).put(run.with_stage(spent), 1)
+    assert (await run_to_end(toy.workflows(), run)).state == "completed"
+    assert seen == [1, 2], "the first was to end at once"
+
+
 async def test_a_run_has_its_time(toy: Toy, store: Store) -> None:
     async def hang(stage: StageContext) -> Result:
         await asyncio.sleep(WAIT_SECONDS)
@@ -228,7 +250,8 @@ async def test_an_invocation_leaves_a_run_to_the_next(toy: Toy, store: Store) ->
     await asyncio.wait_for(began.wait(), WAIT_SECONDS)
     leaving.set()
     assert await turn == "left"
-    assert (await workflows.get("42", run.subject)).state == "waiting"
+    left = await workflows.get("42", run.subject)
+    assert (left.state, left.outbox) == ("waiting", ()), "what was said last is told, and taken off"
     async with asyncio.timeout(WAIT_SECONDS):
         other = toy.workflows()
         deadline = asyncio.get_running_loop().time() + 2.3
@@ -538,6 +561,60 @@ async def test_a_result_that_is_too_large_fails_its_stage(toy: Toy) -> None:
     assert end.state == "failed"
 
 
+@pytest.mark.parametrize("letter", ["x", '"', "é"])
+async def test_what_fits_is_told_of_in_the_same_record(toy: Toy, store: Store, letter: str) -> None:
+    """The end of a run tells all results once more, however long they are as JSON within JSON."""
+    largest = 0
+
+    async def greedy(stage: StageContext) -> Result:
+        with contextlib.suppress(TooLarge):
+            for n in range(1000):
+                await stage.checkpoint(f"{n}", letter * 500)
+        return {}
+
+    async def watched(kind: str, id: str, value: str, **more: Any) -> Record:
+        nonlocal largest
+        largest = max(largest, len(value.encode()))
+        return await put(kind, id, value, **more)
+
+    async def large(stage: StageContext) -> Result:
+        return {stage.name: letter * 12_000}
+
+    put = store.records.put
+    toy.hooks = {"read": large, "save": large, "ship": greedy}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store.records, "put", watched)
+        end = await run_to_end(toy.workflows(), await begin(toy.workflows()))
+    assert end.state == "completed"
+    assert largest < 380 * 1024, "some stores take no more"
+
+
+async def test_what_is_said_of_a_stage_has_a_limit(toy: Toy, store: Store) -> None:
+    async def talkative(stage: StageContext) -> Result:
+        await stage.progress(10, "p" * 500_000)
+        await asyncio.sleep(0.3)
+        raise InvalidRequest("\ud83d" * 500_000)
+
+    async def wordy(stage: StageContext) -> Result:
+        return Skipped("s" * 500_000)
+
+    toy.hooks = {"read": wordy, "save": talkative}
+    end = await run_to_end(toy.workflows(), await begin(toy.workflows()))
+    assert end.state == "failed"
+    assert len(end.text) < 30_000
+    assert str(end.stage("save").message).startswith("ppp")
+
+
+@pytest.mark.parametrize("value", [float("nan"), object(), "\ud83d"], ids=repr)
+async def test_a_result_that_is_no_json_fails_its_stage(toy: Toy, value: object) -> None:
+    async def wrong(stage: StageContext) -> Result:
+        return {"value": value}
+
+    toy.hooks["read"] = wrong
+    end = await run_to_end(toy.workflows(), await begin(toy.workflows()))
+    assert (end.state, end.error) == ("failed", DEFECT)
+
+
 async def test_work_that_will_not_end_is_left_behind(
     toy: Toy, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -599,6 +676,20 @@ async def test_what_nobody_has_is_found(toy: Toy, store: Store) -> None:
     assert await workflows.abandoned("43") == [other.key]
     await run_to_end(workflows, run)
     assert await workflows.abandoned() == [other.key]
+
+
+async def test_a_run_that_cannot_be_read_stops_no_other(
+    toy: Toy, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A newer version may have written it."""
+    workflows = toy.workflows(lease_seconds=0.0)
+    run = await begin(workflows)
+    for key in ("42/a", "42/z"):
+        await store.records.put(UNFINISHED, key, "")
+        await store.records.put(KIND, key, '{"stages":[],"colour":"blue"}')
+    await asyncio.sleep(0.01)
+    assert await workflows.abandoned("42") == [run.key]
+    assert "42/z cannot be seen to" in caplog.text
 
 
 async def test_a_mark_of_nothing_goes_in_time(toy: Toy, store: Store) -> None:

@@ -146,3 +146,35 @@ def test_time_that_a_stage_has_had_counts() -> None:
     assert (run.stage("a").spent_ms, run.stage("a").cuts) == (12, 0)
     run = do.taken(do.taken(run, "three", NOW).run, "four", NOW).run
     assert (run.stage("a").spent_ms, run.stage("a").cuts) == (0, 1), "nobody knows how long"
+
+
+def test_time_between_attempts_is_none_that_a_stage_has_had() -> None:
+    run = do.started(do.taken(begun(), "one", NOW).run, "a", NOW).run
+    run = do.left(do.delayed(run, "a", 1, "no", NOW + 5).run, 5).run
+    assert (run.stage("a").spent_ms, run.again_at) == (0, NOW + 5)
+    run = do.started(do.taken(run, "two", NOW).run, "a", NOW).run
+    assert run.again_at is None, "the attempt that was waited for has begun"
+
+
+def test_what_is_run_again_has_all_its_attempts() -> None:
+    run = do.started(do.taken(begun(), "one", NOW).run, "a", NOW).run
+    run = do.delayed(do.taken(run, "two", NOW).run, "a", 1, "no", NOW).run
+    run = do.failed(do.left(run, 5).run, "a", "no", NOW).run
+    stage = do.again(run, 60.0, NOW).run.stage("a")
+    assert (stage.failures, stage.cuts, stage.spent_ms, stage.status) == (0, 0, 0, "pending")
+
+
+def test_the_whole_is_not_done_before_its_last_stage_is() -> None:
+    run = do.taken(begun(), "one", NOW).run
+    for name in NAMES[:-1]:
+        run = do.completed(do.started(run, name, NOW).run, name, {}, NOW).run
+    run = do.advanced(do.started(run, NAMES[-1], NOW).run, NAMES[-1], 100, "all but the end").run
+    assert run.progress == 99
+    assert do.completed(run, NAMES[-1], {}, NOW).run.progress == 100
+
+
+def test_who_is_cancelled_waits_for_nothing_more() -> None:
+    run = do.cancelling(do.taken(begun(), "one", NOW).run, NOW).run
+    assert (run.state, run.cancelling) == ("running", True)
+    run = do.cancelled(run, NOW).run
+    assert (run.state, run.cancelling, run.ended_at) == ("cancelled", False, NOW)

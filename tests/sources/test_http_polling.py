@@ -129,7 +129,9 @@ async def test_an_answer_that_is_too_large(
 ) -> None:
     monkeypatch.setattr(http_polling, "MAX_ANSWER_BYTES", 1000)
     await service.say("7", type="progress", note="x" * 1000)
-    assert "more than" in str(await failure(polling(url)))
+    error = await failure(polling(url))
+    assert isinstance(error, UpstreamLost)
+    assert "over 1000 bytes" in str(error)
 
 
 async def test_an_answer_that_is_no_state_is_passed_over_and_said_once(

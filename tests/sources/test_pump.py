@@ -13,7 +13,8 @@ from lastevent.core.errors import StoreUnavailable, UpstreamLost, UpstreamRefuse
 from lastevent.core.event import Event, NewEvent
 from lastevent.sources import pump as module
 from lastevent.sources.base import Batch, Replays, Source
-from lastevent.sources.host import Host, patiently
+from lastevent.sources.host import Host
+from lastevent.sources.lease import patiently
 from lastevent.sources.pump import DEFECT, Place, Pump
 from lastevent.stores.base import Store
 from lastevent.stores.url import open_store

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from lastevent.core.errors import ConfigError, UpstreamLost
+from lastevent.sources.http_service import AnswerTooLarge
 from lastevent.sources.vercel import api as api_module
 from lastevent.sources.vercel.api import ApiRefused, VercelApi
 from lastevent.sources.vercel.snapshot import Snapshot
@@ -182,7 +183,7 @@ async def test_a_closed_connection_is_opened_again_for_reading_only() -> None:
 async def test_answers_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api_module, "MAX_EVENTS_BYTES", 1000)
     async with asking(answer(b" " * 1001)) as (api, _):
-        with pytest.raises(ApiRefused, match="over 1000 bytes"):
+        with pytest.raises(AnswerTooLarge, match="over 1000 bytes"):
             await api.events("dpl_a")
 
 

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from infra.local.control import done, health
 from infra.local.job_service.jobs import Faults
 from infra.local.job_service.service import JobService
 
@@ -19,9 +20,6 @@ PREFIX = "/__service"
 
 def routes(service: JobService) -> list[Route]:
     """Return the endpoints."""
-
-    async def health(_: Request) -> Response:
-        return _done()
 
     async def look(request: Request) -> Response:
         return JSONResponse(service.job(request.path_params["job"]).described)
@@ -35,21 +33,17 @@ def routes(service: JobService) -> list[Route]:
             await service.say(id, **wanted["say"])
         if wanted.get("cut"):
             service.cut(id)
-        return _done()
+        return done()
 
     async def fault(request: Request) -> Response:
         service.faults = Faults(**await request.json())
         if service.faults.mute:
             service.mute()
-        return _done()
+        return done()
 
     return [
-        Route("/health", health, methods=["GET"]),
+        health(),
         Route("/jobs/{job}", look, methods=["GET"]),
         Route("/jobs/{job}", act, methods=["POST"]),
         Route("/faults", fault, methods=["POST"]),
     ]
-
-
-def _done() -> Response:
-    return Response(status_code=204)

@@ -17,17 +17,13 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from infra.local.connection import close_connection, disconnected
+from infra.local.connection import Dropped, drop, hang
 from infra.local.shopify.cost import Bucket, cost, fields
 from infra.local.shopify.faults import Faults, Rule
 from infra.local.shopify.keys import Keys
 from infra.local.shopify.resolve import Root
 from infra.local.shopify.schema import SCHEMA
 from infra.local.shopify.shop import Shop
-
-
-class Dropped(Exception):
-    """The connection has ended in place of an answer."""
 
 
 class Api:
@@ -119,15 +115,14 @@ class Api:
                 return JSONResponse({"errors": [{"message": told, "extensions": code}]})
             case "lost":
                 self._carry_out(document, variables)
-                await _drop(asked)
+                await drop(asked)
             case "late":
                 self._begin_late(rule.seconds, document, variables)
-                await _drop(asked)
+                await drop(asked)
             case "drop":
-                await _drop(asked)
+                await drop(asked)
             case "hang":
-                await disconnected(asked.receive)
-                raise Dropped
+                await hang(asked)
         return None
 
     def _begin_late(
@@ -145,12 +140,6 @@ class Api:
         task = asyncio.create_task(late())
         self._later.add(task)
         task.add_done_callback(self._later.discard)
-
-
-async def _drop(asked: Request) -> None:
-    close_connection(asked.scope)
-    await disconnected(asked.receive)
-    raise Dropped
 
 
 def _errors(errors: list[GraphQLError]) -> Response:

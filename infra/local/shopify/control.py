@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from infra.local.control import done, fault_routes, health
 from infra.local.shopify.api import Api
 from infra.local.shopify.cost import Bucket
 from infra.local.shopify.faults import Faults, Rule
@@ -38,7 +39,7 @@ class Control:
     def routes(self) -> list[Route]:
         """Return the endpoints."""
         return [
-            Route("/health", _health, methods=["GET"]),
+            health(),
             Route("/state", self._state, methods=["GET"]),
             Route("/state", self._empty, methods=["DELETE"]),
             Route("/products", self._add, methods=["POST"]),
@@ -47,8 +48,7 @@ class Control:
             Route("/bucket", self._set_bucket, methods=["PUT"]),
             Route("/keys", self._forget_keys, methods=["DELETE"]),
             Route("/calls", self._calls, methods=["GET"]),
-            Route("/faults", self._add_fault, methods=["POST"]),
-            Route("/faults", self._clear_faults, methods=["DELETE"]),
+            *fault_routes(self._faults, Rule),
         ]
 
     async def _state(self, _: Request) -> Response:
@@ -59,7 +59,7 @@ class Control:
         self._keys.forget()
         self._faults.clear()
         self._api.empty()
-        return _done()
+        return done()
 
     async def _add(self, asked: Request) -> Response:
         made = self._shop.add(**await asked.json())
@@ -70,42 +70,22 @@ class Control:
         for product, variant in list(self._shop.variants()):
             if variant.sku == sku:
                 self._shop.products.pop(product.id, None)
-        return _done()
+        return done()
 
     async def _sell(self, asked: Request) -> Response:
         sold = await asked.json()
         for _, variant in self._shop.variants():
             if variant.sku == sold["sku"]:
                 variant.stock[LOCATION] -= sold["pieces"]
-        return _done()
+        return done()
 
     async def _set_bucket(self, asked: Request) -> Response:
         self._api.bucket = Bucket(**await asked.json())
-        return _done()
+        return done()
 
     async def _forget_keys(self, _: Request) -> Response:
         self._keys.forget()
-        return _done()
+        return done()
 
     async def _calls(self, _: Request) -> Response:
         return JSONResponse({"counts": self._api.calls, "throttled": self._api.throttled})
-
-    async def _add_fault(self, asked: Request) -> Response:
-        try:
-            wanted = await asked.json()
-            self._faults.add(Rule(**{**wanted, "fields": tuple(wanted.get("fields", ()))}))
-        except (TypeError, ValueError) as error:
-            return JSONResponse({"error": str(error)}, 400)
-        return _done()
-
-    async def _clear_faults(self, _: Request) -> Response:
-        self._faults.clear()
-        return _done()
-
-
-async def _health(_: Request) -> Response:
-    return _done()
-
-
-def _done() -> Response:
-    return Response(status_code=204)

@@ -15,7 +15,7 @@ and only for calls of the named `fields` (any without), such as `productSet`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from infra.local import faults
@@ -27,8 +27,8 @@ Kind = Literal["drop", "lost", "late", "delay", "status", "throttled", "internal
 class Rule(faults.Rule):
     """One fault. Raises ValueError for one that cannot be."""
 
-    kind: Kind
-    fields: tuple[str, ...] = ()
+    kind: Kind = field(kw_only=False)
+    fields: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):

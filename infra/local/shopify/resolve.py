@@ -14,8 +14,6 @@ type Info = GraphQLResolveInfo[Any]
 MOST = 250
 """Of a list at most (https://shopify.dev/docs/api/usage/limits)."""
 
-KEYED = ("inventoryActivate", "inventorySetQuantities")
-
 
 class Root:
     """The queries and mutations of one shop; what their arguments say is what the methods take."""

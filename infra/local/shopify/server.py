@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from infra.local.child import HOST, Child
-from infra.local.controlled import Controlled
+from infra.local.controlled import Faulty, faulting
 from infra.local.shopify.control import PREFIX
-from infra.local.shopify.faults import Kind
+from infra.local.shopify.faults import Rule
 from infra.local.shopify.schema import VERSION
 
 SHOP = "local-shop.myshopify.com"
@@ -33,7 +33,7 @@ class State:
     moved: Sequence[Mapping[str, Any]]
 
 
-class Shopify(Controlled):
+class Shopify(Faulty):
     """The API in another process, on a free port; a context manager of both kinds.
 
     ``directory`` is where its log goes. ``search_lag``: after so many seconds a search finds what
@@ -41,6 +41,7 @@ class Shopify(Controlled):
     """
 
     prefix = PREFIX
+    fault = faulting(Rule)
     shop = SHOP
 
     def __init__(self, directory: Path, *, search_lag: float = 1.0, port: int = 0) -> None:
@@ -117,32 +118,3 @@ class Shopify(Controlled):
         """Return the calls by field, and how many the bucket refused."""
         told = await self._request("GET", "/calls")
         return told["counts"], told["throttled"]
-
-    async def fault(
-        self,
-        kind: Kind,
-        *,
-        fields: Sequence[str] = (),
-        times: int | None = None,
-        probability: float = 1.0,
-        seed: int = 0,
-        seconds: float = 0.0,
-        status: int = 500,
-        retry_after: float | None = None,
-    ) -> None:
-        """Put a fault in force; faults.py says what the arguments mean."""
-        rule = {
-            "kind": kind,
-            "fields": list(fields),
-            "times": times,
-            "probability": probability,
-            "seed": seed,
-            "seconds": seconds,
-            "status": status,
-            "retry_after": retry_after,
-        }
-        await self._request("POST", "/faults", rule)
-
-    async def clear_faults(self) -> None:
-        """Lift all faults."""
-        await self._request("DELETE", "/faults")

@@ -10,6 +10,7 @@ from typing import Any
 
 LOCATION = "gid://shopify/Location/1001"
 LOCATION_NAME = "Main warehouse"
+LONGEST_TITLE = 255
 
 
 class UserError(Exception):
@@ -126,6 +127,9 @@ class Shop:
         """Create or update a product: lists in the input replace what was there."""
         if not input.get("variants") or not input.get("productOptions"):
             raise UserError("INVALID_INPUT", "Variants and options must be given", ["input"])
+        if len(input.get("title", "")) > LONGEST_TITLE:
+            message = f"Title is too long (maximum is {LONGEST_TITLE} characters)"
+            raise UserError("TOO_LONG", message, ["input", "title"])
         handle = identifier.get("handle") or input.get("handle")
         if identifier.get("handle") and input.get("handle", handle) != handle:
             raise UserError("INVALID_INPUT", "The handle differs from the identifier's", ["input"])

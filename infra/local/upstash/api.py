@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from infra.local.connection import close_connection, disconnected
+from infra.local.connection import Dropped, close_connection, drop, hang
 from infra.local.upstash import replies, request
 from infra.local.upstash.catalogue import name_of
 from infra.local.upstash.database import Database
@@ -21,10 +21,6 @@ from infra.local.upstash.subscriptions import Subscription, Subscriptions
 METHODS = frozenset({"HEAD", "GET", "POST", "PUT"})
 SYNC_TOKEN = "upstash-sync-token"
 JSON = "application/json"
-
-
-class Dropped(Exception):
-    """The connection has ended in place of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,12 +164,9 @@ async def _suffer(rules: Sequence[Rule], moment: When, asked: Request) -> None:
             case "status":
                 raise Refused("ERR fault on demand", rule.status, rule.retry_after)
             case "drop":
-                close_connection(asked.scope)
-                await disconnected(asked.receive)
-                raise Dropped
+                await drop(asked)
             case "hang":
-                await disconnected(asked.receive)
-                raise Dropped
+                await hang(asked)
 
 
 def _refusal(refused: Refused) -> Response:

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from infra.local.control import done, fault_routes, health
 from infra.local.proxy import Proxy
 from infra.local.upstash.database import Database
 from infra.local.upstash.faults import Faults, Rule
@@ -39,12 +40,11 @@ class Control:
     def routes(self, *, faults: bool) -> list[Route]:
         """Return the endpoints."""
         always = [
-            Route("/health", _health, methods=["GET"]),
+            health(),
             Route("/commands", self._commands, methods=["GET"]),
         ]
         on_demand = [
-            Route("/faults", self._add_fault, methods=["POST"]),
-            Route("/faults", self._clear_faults, methods=["DELETE"]),
+            *fault_routes(self.faults, Rule),
             Route("/subscriptions", self._subscriptions, methods=["POST"]),
             Route("/replica", self._replica, methods=["POST"]),
             Route("/store", self._store, methods=["POST"]),
@@ -54,40 +54,21 @@ class Control:
     async def _commands(self, _: Request) -> Response:
         return JSONResponse(dict(self.database.counts))
 
-    async def _add_fault(self, request: Request) -> Response:
-        try:
-            self.faults.add(Rule(**await request.json()))
-        except (TypeError, ValueError) as error:
-            return JSONResponse({"error": str(error)}, 400)
-        return _done()
-
-    async def _clear_faults(self, _: Request) -> Response:
-        self.faults.clear()
-        return _done()
-
     async def _subscriptions(self, request: Request) -> Response:
         wanted: dict[str, Any] = await request.json()
         self.subscriptions.muted = wanted.get("muted", self.subscriptions.muted)
         if wanted.get("cut"):
             self.subscriptions.cut()
-        return _done()
+        return done()
 
     async def _replica(self, request: Request) -> Response:
         if self.replication is None:
             return JSONResponse({"error": "there is no replica"}, 400)
         self.replication.delay = float((await request.json())["lag"])
-        return _done()
+        return done()
 
     async def _store(self, request: Request) -> Response:
         running: bool = (await request.json())["running"]
         await asyncio.to_thread(self.valkey.start if running else self.valkey.kill)
         self.database.primary.forget()
-        return _done()
-
-
-async def _health(_: Request) -> Response:
-    return _done()
-
-
-def _done() -> Response:
-    return Response(status_code=204)
+        return done()

@@ -11,8 +11,8 @@ only for requests with one of `commands` (any command without; a subscription on
 or PSUBSCRIBE is named).
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from infra.local import faults
@@ -33,9 +33,9 @@ _USUALLY: dict[Kind, When] = {
 class Rule(faults.Rule):
     """One fault. Raises ValueError for one that cannot be."""
 
-    kind: Kind
+    kind: Kind = field(kw_only=False)
     when: When | None = None
-    commands: tuple[str, ...] = ()
+    commands: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind) or self.when not in (None, *get_args(When)):

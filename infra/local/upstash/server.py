@@ -2,17 +2,16 @@
 
 import secrets
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from infra.local.child import Child, free_port
-from infra.local.controlled import Controlled
+from infra.local.controlled import Faulty, faulting
 from infra.local.upstash.control import PREFIX
-from infra.local.upstash.faults import Kind, When
+from infra.local.upstash.faults import Rule
 from infra.local.upstash.subscriptions import Channels
 
 
-class UpstashServer(Controlled):
+class UpstashServer(Faulty):
     """The emulator with its Valkey on ``directory``, in another process and on free ports.
 
     Without ``durable`` nothing is written to the disk, and
@@ -21,6 +20,7 @@ class UpstashServer(Controlled):
     """
 
     prefix = PREFIX
+    fault = faulting(Rule)
 
     def __init__(
         self,
@@ -63,42 +63,6 @@ class UpstashServer(Controlled):
             self._directory / "upstash.log",
             self._serves,
         )
-
-    def stop(self) -> None:
-        """End it and its Valkey; the data stays."""
-        if self._child:
-            self._child.stop()
-
-    async def fault(
-        self,
-        kind: Kind,
-        *,
-        when: When | None = None,
-        times: int | None = None,
-        probability: float = 1.0,
-        seed: int = 0,
-        commands: Sequence[str] = (),
-        seconds: float = 0.0,
-        status: int = 500,
-        retry_after: float | None = None,
-    ) -> None:
-        """Put a fault in force; faults.py says what the arguments mean."""
-        rule: dict[str, object] = {
-            "kind": kind,
-            "when": when,
-            "times": times,
-            "probability": probability,
-            "seed": seed,
-            "commands": list(commands),
-            "seconds": seconds,
-            "status": status,
-            "retry_after": retry_after,
-        }
-        await self._request("POST", "/faults", rule)
-
-    async def clear_faults(self) -> None:
-        """Lift all faults."""
-        await self._request("DELETE", "/faults")
 
     async def cut_subscriptions(self) -> None:
         """Break all connections that are subscribed."""

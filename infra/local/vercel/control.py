@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from infra.local.control import done, health
 from infra.local.vercel.pool import Pool
 
 PREFIX = "/__emulator"
@@ -37,15 +38,12 @@ class Control:
     def routes(self) -> list[Route]:
         """Return the endpoints."""
         return [
-            Route("/health", self._health, methods=["GET"]),
+            health(),
             Route("/instances", self._instances, methods=["GET"]),
             Route("/instances/retire", self._retire, methods=["POST"]),
             Route("/instances/kill", self._kill, methods=["POST"]),
             Route("/crons", self._cron, methods=["POST"]),
         ]
-
-    async def _health(self, _: Request) -> Response:
-        return Response(status_code=204)
 
     async def _instances(self, _: Request) -> Response:
         running = [
@@ -80,8 +78,8 @@ class Control:
 
     async def _retire(self, _: Request) -> Response:
         await self.pool.retire()
-        return Response(status_code=204)
+        return done()
 
     async def _kill(self, _: Request) -> Response:
         await self.pool.kill()
-        return Response(status_code=204)
+        return done()

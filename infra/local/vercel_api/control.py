@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from infra.local.control import done, fault_routes, health, refused
 from infra.local.vercel_api.account import TEAM, TEAM_SLUG, USER, Account, Play, Scope
 from infra.local.vercel_api.calls import Calls
 from infra.local.vercel_api.entries import Entry
@@ -40,22 +41,21 @@ class Control:
     def routes(self) -> list[Route]:
         """Return the endpoints."""
         return [
-            Route("/health", _health, methods=["GET"]),
+            health(),
             Route("/play", self._play, methods=["PUT"]),
             Route("/deployments", self._deploy, methods=["POST"]),
             Route("/deployments/{id}/truth", self._truth, methods=["GET"]),
             Route("/calls", self._report, methods=["GET"]),
             Route("/calls", self._forget, methods=["DELETE"]),
-            Route("/faults", self._add_fault, methods=["POST"]),
-            Route("/faults", self._clear_faults, methods=["DELETE"]),
+            *fault_routes(self._faults, Rule),
         ]
 
     async def _play(self, asked: Request) -> Response:
         try:
             self._account.play = Play.of(await asked.json())
         except (TypeError, ValueError) as error:
-            return _bad(error)
-        return _done()
+            return refused(error)
+        return done()
 
     async def _deploy(self, asked: Request) -> Response:
         wanted: dict[str, Any] = await asked.json()
@@ -70,7 +70,7 @@ class Control:
             except Refused:
                 project = self._account.create_project(scope, name, {"framework": "nextjs"})
         except (TypeError, ValueError, Refused) as error:
-            return _bad(error)
+            return refused(error)
         made = self._account.deploy(
             scope, project, play, age=wanted.get("age", 0.0), target=wanted.get("target")
         )
@@ -94,33 +94,10 @@ class Control:
 
     async def _forget(self, _: Request) -> Response:
         self._calls.forget()
-        return _done()
-
-    async def _add_fault(self, asked: Request) -> Response:
-        try:
-            self._faults.add(Rule(**await asked.json()))
-        except (TypeError, ValueError) as error:
-            return _bad(error)
-        return _done()
-
-    async def _clear_faults(self, _: Request) -> Response:
-        self._faults.clear()
-        return _done()
-
-
-async def _health(_: Request) -> Response:
-    return _done()
+        return done()
 
 
 def _as_truth(entry: Entry) -> dict[str, Any]:
     placed = {"id": entry.id, "date": entry.date, "serial": entry.serial, "visible": entry.visible}
     line = asdict(entry.line)
     return placed | {name: line[name] for name in ("type", "text", "step", "entrypoint", "level")}
-
-
-def _bad(error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, 400)
-
-
-def _done() -> Response:
-    return Response(status_code=204)

@@ -11,7 +11,8 @@ It holds for the next `times` requests (for ever without), each with `probabilit
 `hang` happen before the request is carried out.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from infra.local import faults
@@ -23,8 +24,8 @@ Kind = Literal["drop", "delay", "status", "cut", "hang"]
 class Rule(faults.Rule):
     """One fault. Raises ValueError for one that cannot be."""
 
-    kind: Kind
-    operations: tuple[str, ...] = ()
+    kind: Kind = field(kw_only=False)
+    operations: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):

@@ -7,7 +7,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from infra.local.connection import close_connection, disconnected
+from infra.local.connection import Dropped, drop, hang
 from infra.local.vercel_api import account as owned
 from infra.local.vercel_api import refusal
 from infra.local.vercel_api.account import Account
@@ -19,10 +19,6 @@ from infra.local.vercel_api.refusal import Refused
 CUT_SECONDS = 0.05
 
 type Handler = Callable[[Request, owned.Scope], Awaitable[Response]]
-
-
-class Dropped(Exception):
-    """The connection has ended in place of an answer."""
 
 
 class Operation:
@@ -73,12 +69,9 @@ async def _suffer(rule: Rule, asked: Request) -> None:
         case "status":
             raise refusal.failed(rule.status, rule.retry_after)
         case "drop":
-            close_connection(asked.scope)
-            await disconnected(asked.receive)
-            raise Dropped
+            await drop(asked)
         case "hang":
-            await disconnected(asked.receive)
-            raise Dropped
+            await hang(asked)
 
 
 def _cutting(asked: Request, send: Send) -> Send:
@@ -91,8 +84,6 @@ def _cutting(asked: Request, send: Send) -> Send:
             return
         await send({**message, "body": body[: len(body) // 2 + 1], "more_body": True})
         await asyncio.sleep(CUT_SECONDS)
-        close_connection(asked.scope)
-        await disconnected(asked.receive)
-        raise Dropped
+        await drop(asked)
 
     return cutting

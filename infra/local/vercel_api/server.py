@@ -2,18 +2,18 @@
 
 import secrets
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import httpx
 
 from infra.local.child import HOST, Child
-from infra.local.controlled import Controlled
+from infra.local.controlled import Faulty, faulting
 from infra.local.vercel_api.account import TEAM, Play
 from infra.local.vercel_api.chaos import ORDERLY, Chaos
 from infra.local.vercel_api.control import PREFIX
-from infra.local.vercel_api.faults import Kind
+from infra.local.vercel_api.faults import Rule
 from infra.local.vercel_api.script import Script
 
 
@@ -67,13 +67,14 @@ class CallReport:
     most_at_once: Mapping[str, int]
 
 
-class VercelApi(Controlled):
+class VercelApi(Faulty):
     """The API in another process, on a free port; a context manager of both kinds.
 
     ``directory`` is where its log goes. ``play`` is how deployments go that are made through it.
     """
 
     prefix = PREFIX
+    fault = faulting(Rule)
     team = TEAM
 
     def __init__(
@@ -143,32 +144,3 @@ class VercelApi(Controlled):
     async def forget_calls(self) -> None:
         """Count from here."""
         await self._request("DELETE", "/calls")
-
-    async def fault(
-        self,
-        kind: Kind,
-        *,
-        operations: Sequence[str] = (),
-        times: int | None = None,
-        probability: float = 1.0,
-        seed: int = 0,
-        seconds: float = 0.0,
-        status: int = 500,
-        retry_after: float | None = None,
-    ) -> None:
-        """Put a fault in force; faults.py says what the arguments mean."""
-        rule = {
-            "kind": kind,
-            "operations": list(operations),
-            "times": times,
-            "probability": probability,
-            "seed": seed,
-            "seconds": seconds,
-            "status": status,
-            "retry_after": retry_after,
-        }
-        await self._request("POST", "/faults", rule)
-
-    async def clear_faults(self) -> None:
-        """Lift all faults."""
-        await self._request("DELETE", "/faults")

@@ -67,10 +67,7 @@ class leg_endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         service, request = of(scope), Request(scope)
-        accept = request.headers.get("accept", "")
-        if "text/event-stream" not in accept and (
-            "application/json" in accept or "text/html" in accept
-        ):
+        if _wants_json(request.headers.get("accept", "")):
             from lastevent.serve.history import history
 
             response = await history(service, request, await self._resolver(service, request))

@@ -109,7 +109,7 @@ class Sessions:
                 raise Unauthenticated("the session has expired: sign in again") from error
             except errors.ClaimError as error:
                 raise Unauthenticated(
-                    f"the session does not say who it is of, or until when: {error.error}"
+                    f"the session does not say who it is of, or until when: its {error.claim} claim"
                 ) from error
             return claims
         raise Unauthenticated("the session cookie is not valid here: sign in again")

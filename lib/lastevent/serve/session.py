@@ -15,15 +15,22 @@ DEVELOPMENT_HOURS = 12
 DEVELOPMENT_IDENTITIES: dict[str, dict[str, object]] = {
     "developer": {"name": "Developer", "read": ["*"], "append": ["*"]},
     "client": {"name": "Clara Client", "role": "client", "read": ["user:client"]},
+    "client-2": {"name": "Carl Client", "role": "client", "read": ["user:client-2"]},
     "professional": {
         "name": "Paul Professional",
         "role": "professional",
         "read": ["user:professional"],
     },
+    "professional-2": {
+        "name": "Petra Professional",
+        "role": "professional",
+        "read": ["user:professional-2"],
+    },
     "merchant": {"name": "Mara Merchant", "merchant": "42", "read": ["merchant:42"]},
+    "merchant-2": {"name": "Milo Merchant", "merchant": "7", "read": ["merchant:7"]},
     "reader": {"name": "Rita Reader", "read": ["*"]},
 }
-"""Who ``/login`` lets a developer be, by ``sub``."""
+"""Who ``/login`` lets a developer be, by ``sub``; two of a kind, so that privacy can be tried."""
 
 
 async def sign_in(service: Service, request: Request) -> Response:
@@ -69,7 +76,7 @@ async def who(service: Service, request: Request) -> Response:
 async def identities(service: Service, request: Request) -> Response:
     """List whom a developer may be; 404 outside development."""
     _development_only(service)
-    found = [{"sub": sub, "name": claims["name"]} for sub, claims in DEVELOPMENT_IDENTITIES.items()]
+    found = [{"sub": sub, **claims} for sub, claims in DEVELOPMENT_IDENTITIES.items()]
     return JSONResponse({"identities": found}, headers={"Cache-Control": "no-store"})
 
 

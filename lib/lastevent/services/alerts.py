@@ -9,11 +9,13 @@ incident once, unless an answer was lost: then it hears of it again, under the s
 """
 
 import asyncio
+import hashlib
 import logging
+import random
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from time import time
+from time import monotonic, time
 
 from lastevent.core.errors import (
     Conflict,
@@ -22,7 +24,7 @@ from lastevent.core.errors import (
     UpstreamLost,
     UpstreamRefused,
 )
-from lastevent.services.incident import Detail, Incident
+from lastevent.services.incident import Detail, Incident, plain
 from lastevent.services.webhook import Webhook
 from lastevent.stores.base import Clock, Record, Store
 
@@ -41,8 +43,16 @@ ROUND_SECONDS = 20.0
 PAUSES = (0.5, 2.0)
 """Seconds between the attempts of one round; three fit in."""
 
+SWEEP_SECONDS = 30.0
+"""After so long a sweep begins no other round: what is left is the next one's. A receiver that is
+away makes every round as long as it may be, and a sweep has to end within its platform's time."""
+
 MAX_SWEPT = 1000
 _PAGE = 100
+_ATTEMPTS = 20
+_CROWDED = "this alert is written by too many at once"
+_LONGEST_KEY = 200
+"""Of an incident's key in its record's id; what is longer ends in its digest there."""
 
 log = logging.getLogger("lastevent")
 
@@ -71,8 +81,9 @@ class Alerts:
         over: within ROUND_SECONDS, and as a rule at once. Raises Transient if it could not be
         written down.
         """
-        id = f"{kind}/{key[:200]}"
-        while True:
+        key = plain(key)
+        id = _id(kind, key)
+        for attempt in range(_ATTEMPTS):
             record = await self.store.records.get(KIND, id)
             now = self._now()
             before = None if record is None else Incident.parse(record.value)
@@ -88,31 +99,33 @@ class Alerts:
                 after = before.seen_again(now)
             if after == before:
                 return False
-            with suppress(Conflict):
-                await self._put(id, after, record)
-                break
-        if is_new:
-            await self._tell(id)
-        return is_new
+            if await self._put(id, after, record, attempt):
+                if is_new:
+                    await self._tell(id)
+                return is_new
+        raise Transient(_CROWDED)
 
     async def sweep(self) -> list[Incident]:
         """Tell what is left to tell, and end what has gone quiet; return those that were.
 
         One that fails stops nothing else; raises Transient at the end if the store was away.
         """
+        until = monotonic() + SWEEP_SECONDS
         found: list[Incident] = []
         failed: LastEventError | None = None
         after = ""
         for _ in range(0, MAX_SWEPT, _PAGE):
             marks = await self.store.records.query(UNSETTLED, after=after, limit=_PAGE)
             for mark in marks:
+                if monotonic() > until:
+                    break
                 try:
                     incident = await self._settle(mark)
                 except Transient as error:
                     failed = error
                 else:
                     found += [] if incident is None else [incident]
-            if len(marks) < _PAGE:
+            if len(marks) < _PAGE or monotonic() > until:
                 break
             after = marks[-1].id
         if failed is not None:
@@ -175,7 +188,7 @@ class Alerts:
 
     async def _change(self, id: str, change: Callable[[Incident], Incident]) -> Incident | None:
         """Write the record anew; return it, None if there was nothing to change."""
-        while True:
+        for attempt in range(_ATTEMPTS):
             record = await self.store.records.get(KIND, id)
             if record is None:
                 return None
@@ -183,16 +196,28 @@ class Alerts:
             after = change(before)
             if after == before:
                 return None
-            with suppress(Conflict):
-                await self._put(id, after, record)
+            if await self._put(id, after, record, attempt):
                 return after
+        raise Transient(_CROWDED)
 
-    async def _put(self, id: str, incident: Incident, record: Record | None) -> None:
-        expect = 0 if record is None else record.version
-        await self.store.records.put(KIND, id, incident.text, expect=expect, seconds=KEEP_SECONDS)
+    async def _put(self, id: str, incident: Incident, record: Record | None, attempt: int) -> bool:
+        """Write an incident over a record; return False, after a pause, if others were quicker."""
+        expect, text = 0 if record is None else record.version, incident.text
+        try:
+            await self.store.records.put(KIND, id, text, expect=expect, seconds=KEEP_SECONDS)
+        except Conflict:
+            await asyncio.sleep(random.uniform(0, 0.005 * (attempt + 1)))
+            return False
+        return True
 
     def _now(self) -> int:
         return int(self.clock() * 1000)
+
+
+def _id(kind: str, key: str) -> str:
+    if len(key) > _LONGEST_KEY:
+        key = f"{key[:_LONGEST_KEY]}~{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}"
+    return f"{kind}/{key}"
 
 
 def _same(mine: Incident, change: Callable[[Incident], Incident]) -> Callable[[Incident], Incident]:

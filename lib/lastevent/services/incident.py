@@ -68,11 +68,11 @@ class Incident:
     ) -> Self:
         """Return an incident that is seen for the first time; what is too long is cut."""
         told = {
-            name[:MAX_TITLE]: value[:MAX_DETAIL] if isinstance(value, str) else value
+            plain(name[:MAX_TITLE]): plain(value[:MAX_DETAIL]) if isinstance(value, str) else value
             for name, value in list(details.items())[:MAX_DETAILS]
         }
         id = f"alert_{secrets.token_hex(12)}"
-        return cls(id, kind, key, title[:MAX_TITLE], now, now, told, quiet_ms)
+        return cls(id, kind, key, plain(title[:MAX_TITLE]), now, now, told, quiet_ms)
 
     @property
     def text(self) -> str:
@@ -148,3 +148,9 @@ class Incident:
             "data": data,
         }
         return json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def plain(text: str) -> str:
+    """Return ``text`` with ``?`` for what UTF-8 does not have: a file's name, for one, may be read
+    into such, and would neither be kept nor told."""
+    return text.encode(errors="replace").decode()

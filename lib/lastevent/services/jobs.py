@@ -9,7 +9,7 @@ from lastevent.sources.base import Source
 from lastevent.sources.job_upstream import JobUpstream
 
 if TYPE_CHECKING:
-    import httpx
+    from lastevent.sources.http_service import HttpService
 
 REMEMBERED_SECONDS = 30.0
 """How long a permission is not asked for again: viewers come back with every leg."""
@@ -27,7 +27,7 @@ class Jobs:
 
     def __init__(self, upstream: JobUpstream) -> None:
         self._upstream = upstream
-        self._client: httpx.AsyncClient | None = None
+        self._service: HttpService | None = None
         self._allowed: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     @property
@@ -41,19 +41,20 @@ class Jobs:
         Raises NotFound (404, 410), Forbidden (401, 403), UpstreamRefused for other refusals, and
         UpstreamLost when it does not answer.
         """
-        from lastevent.sources.http_polling import get, open_client
+        from lastevent.sources.http_polling import get, service_of
 
         asked = (job, user)
         if self._allowed.get(asked, 0.0) > monotonic():
             return
-        if self._client is None:
-            self._client = await open_client(self._upstream)
-        answer = await get(self._client, self._upstream.check_address(job, user))
+        if self._service is None:
+            self._service = service_of(self._upstream)
+        answer = await get(self._service, self._upstream.check_address(job, user))
         if answer.status in (404, 410):
             raise NotFound(f"there is no job {job}")
         if answer.status in (401, 403):
             raise Forbidden(f"this identity may not see job {job}")
-        answer.must_be_success(f"job {job}")
+        if error := answer.trouble(f"job {job}"):
+            raise error
         self._remember(asked)
 
     def source(self, job: str) -> Source:
@@ -68,9 +69,8 @@ class Jobs:
 
     async def aclose(self) -> None:
         """Let go of the connections."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        if self._service is not None:
+            await self._service.aclose()
 
     def _remember(self, asked: tuple[str, str]) -> None:
         self._allowed[asked] = monotonic() + REMEMBERED_SECONDS

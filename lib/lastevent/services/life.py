@@ -12,7 +12,8 @@ from lastevent.core.errors import Fenced, LastEventError, NotFound, StreamClosed
 from lastevent.services.ledger import Ledger
 from lastevent.services.run import Run
 from lastevent.sources.base import Source
-from lastevent.sources.host import PATIENCE_SECONDS, Host, patiently
+from lastevent.sources.host import Host
+from lastevent.sources.lease import PATIENCE_SECONDS, patiently
 from lastevent.sources.pump import Pump, failure
 from lastevent.stores.base import Store
 

@@ -44,7 +44,11 @@ MARK_SECONDS: what was about to be written when it was set has been written, or 
 
 MAX_REMEMBERED = 10_000
 MAX_SWEPT = 1000
+"""Marks that one sweep looks at; the next one of this process goes on behind them."""
+
 _PAGE = 100
+_ATTEMPTS = 20
+"""How often letters are taken off a record that others write meanwhile."""
 
 _UNDELIVERABLE = (StreamClosed, TooLarge, KeyReused, InvalidRequest)
 """What no repetition helps against: such a letter would hold back all that follow it."""
@@ -128,18 +132,17 @@ async def tell(streams: EventLog, letters: Iterable[Letter]) -> None:
 class Outbox:
     """The letters in the records of one kind.
 
-    ``seconds``: for how long such a record is kept, as Records.put has it. The records' values are
-    JSON objects. Marks, by which the sweep finds records with letters, are records of a kind of
-    their own. Belongs to one event loop.
+    The records' values are JSON objects. Marks, by which the sweep finds records with letters, are
+    records of a kind of their own. Belongs to one event loop.
     """
 
-    def __init__(self, store: Store, kind: str, *, seconds: float | None = None) -> None:
+    def __init__(self, store: Store, kind: str) -> None:
         self._streams = store.log
         self._records = store.records
         self._kind = kind
         self._marks = f"{kind}-untold"
-        self._seconds = seconds
         self._marked: dict[str, float] = {}
+        self._swept_to = ""
 
     async def mark(self, id: str) -> None:
         """Have the sweep look at a record; to be called before letters are written into it.
@@ -159,27 +162,26 @@ class Outbox:
         """Tell what is in a record, and take it off; return the record as it is then.
 
         A record without letters is returned as it is, and costs nothing. Others may write it
-        meanwhile: what they have added is left for them to tell.
+        meanwhile: what they have added is left for them to tell. Raises Transient.
         """
         letters = letters_of(json.loads(record.value))
         if not letters:
             return record
         await self.carry_out(record, letters)
         keys = {letter.key for letter in letters}
-        while True:
+        for _ in range(_ATTEMPTS):
             before = json.loads(record.value)
             after = without_letters(before, keys)
             if after == before:
                 return record
             text = json.dumps(after, ensure_ascii=False, separators=(",", ":"))
             with suppress(Conflict):
-                return await self._records.put(
-                    self._kind, record.id, text, expect=record.version, seconds=self._seconds
-                )
+                return await self._records.put(self._kind, record.id, text, expect=record.version)
             newer = await self._records.get(self._kind, record.id)
             if newer is None:
                 return record
             record = newer
+        raise Transient("this record is written by too many at once")
 
     async def carry_out(self, record: Record, letters: Sequence[Letter]) -> None:
         """Do what the letters of a record stand for: have them told, before they are taken off.
@@ -195,18 +197,17 @@ class Outbox:
         """
         told: list[str] = []
         failed: LastEventError | None = None
-        after = ""
         for _ in range(0, MAX_SWEPT, _PAGE):
-            marks = await self._records.query(self._marks, after=after, limit=_PAGE)
+            marks = await self._records.query(self._marks, after=self._swept_to, limit=_PAGE)
             for mark in marks:
                 try:
                     if await self._sweep(mark):
                         told.append(mark.id)
                 except Transient as error:
                     failed = error
-            if len(marks) < _PAGE:
+            self._swept_to = marks[-1].id if len(marks) == _PAGE else ""
+            if not self._swept_to:
                 break
-            after = marks[-1].id
         if failed is not None:
             raise Transient(f"not all {self._kind} could be told of: {failed}") from failed
         return told

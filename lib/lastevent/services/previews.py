@@ -14,7 +14,7 @@ from lastevent.services.life import Limits, Term
 from lastevent.services.preview import Preview
 from lastevent.services.runs import Runs
 from lastevent.sources.command import Command, CommandSpec
-from lastevent.sources.host import PATIENCE_SECONDS
+from lastevent.sources.lease import PATIENCE_SECONDS
 from lastevent.stores.base import Store
 
 KIND = "previews"

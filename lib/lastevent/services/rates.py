@@ -15,6 +15,8 @@ from lastevent.stores.base import Records
 
 KIND = "rates"
 _ATTEMPTS = 10
+_SHORT_SECONDS, _LONG_SECONDS = 0.005, 0.32
+"""Pauses double from the one to the other: so many at once as a rate allows get their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,5 +70,6 @@ class Rates:
                 )
                 return
             except Conflict:
-                await asyncio.sleep(random.uniform(0, 0.005 * (attempt + 1)))
+                pause = min(_SHORT_SECONDS * 2**attempt, _LONG_SECONDS)
+                await asyncio.sleep(random.uniform(0, pause))
         raise TooManyRequests(f"at most {rate}, and not all at once")

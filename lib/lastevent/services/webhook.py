@@ -82,7 +82,7 @@ class Webhook:
                 status, retry_after = answer.status_code, answer.headers.get("Retry-After")
         except (TimeoutError, httpx.TimeoutException) as error:
             raise UpstreamLost(f"{WHO} does not answer in time") from error
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
             raise UpstreamLost(f"{WHO} cannot be reached") from error
         if not 200 <= status < 300:
             raise trouble(status, retry_after, WHO, "the message")

@@ -7,23 +7,14 @@ from then on the store refuses what the late host still sends.
 
 import asyncio
 import contextlib
-import logging
-import random
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from lastevent.core.errors import Fenced, Transient
 from lastevent.core.event import NewEvent
 from lastevent.core.extent import Extent
+from lastevent.sources.lease import PATIENCE_SECONDS, kept, patiently
 from lastevent.stores.base import Lease, Store
-
-log = logging.getLogger("lastevent")
-
-PATIENCE_SECONDS = 60.0
-"""How long a host waits for a store that is away, its source held back, before it gives up."""
-
-_FIRST_PAUSE = 0.1
-_LONGEST_PAUSE = 5.0
 
 
 class Host:
@@ -88,12 +79,21 @@ class Host:
 
         ``on_loss`` is called when the lease is another's, or the store stays away.
         """
-        renewing = asyncio.create_task(self._renew(on_loss))
+
+        def lose() -> None:
+            self._lost = True
+            on_loss()
+
         try:
-            yield
+            async with kept(
+                self.stream,
+                self._still_ours,
+                lose,
+                lease_seconds=self._seconds,
+                patience_seconds=self._patience,
+            ):
+                yield
         finally:
-            renewing.cancel()
-            await asyncio.wait([renewing])
             await self.release()
 
     async def release(self) -> None:
@@ -136,25 +136,6 @@ class Host:
                     if lease is self._lease:
                         raise
 
-    async def _renew(self, on_loss: Callable[[], object]) -> None:
-        loop = asyncio.get_running_loop()
-        held_at = loop.time()
-        while True:
-            await asyncio.sleep(self._seconds / 3)
-            try:
-                if not await self._still_ours():
-                    break
-                held_at = loop.time()
-            except Transient:
-                # Even if it runs out meanwhile: the fence keeps two hosts from writing.
-                if loop.time() - held_at > self._patience:
-                    break
-            except Exception:
-                log.exception("the lease of %s cannot be held", self.stream)
-                break
-        self._lost = True
-        on_loss()
-
     async def _still_ours(self) -> bool:
         assert self._lease is not None
         if await self._store.leases.renew(self._lease, self._seconds):
@@ -171,22 +152,3 @@ class Host:
                 return False
             self._lease = lease
         return True
-
-
-async def patiently[T](call: Callable[[], Awaitable[T]], seconds: float) -> T:
-    """Await ``call()`` and return what it does; on Transient trouble again, for ``seconds``.
-
-    Pauses grow from a tenth of a second to five, with jitter. ``call`` must be safe to repeat.
-    """
-    loop = asyncio.get_running_loop()
-    until = loop.time() + seconds
-    pause = _FIRST_PAUSE
-    while True:
-        try:
-            return await call()
-        except Transient:
-            wait = pause * random.uniform(0.5, 1.0)
-            if loop.time() + wait > until:
-                raise
-        await asyncio.sleep(wait)
-        pause = min(2 * pause, _LONGEST_PAUSE)

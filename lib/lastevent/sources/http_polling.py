@@ -3,17 +3,13 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, NamedTuple
+from contextlib import aclosing
 
 from lastevent.core.errors import UpstreamLost
 from lastevent.sources.base import Batch, Replays
-from lastevent.sources.http_status import trouble
+from lastevent.sources.http_service import Answer, AnswerTooLarge, HttpService
 from lastevent.sources.job_updates import Unreadable, Update
 from lastevent.sources.job_upstream import JobUpstream
-from lastevent.sources.tls import client_context
-
-if TYPE_CHECKING:
-    import httpx
 
 log = logging.getLogger("lastevent")
 
@@ -38,10 +34,10 @@ class HttpPolling:
 
     async def read(self, position: str | None) -> AsyncGenerator[Batch]:
         """Yield a batch after each poll, of an event if there is news; see Source."""
-        async with await open_client(self._upstream) as client:
+        async with aclosing(service_of(self._upstream)) as service:
             is_first = True
             while True:
-                update = await self._poll(client)
+                update = await self._poll(service)
                 if is_first:
                     log.info("Connected to external service for job: %s", self._job)
                     is_first = False
@@ -56,9 +52,10 @@ class HttpPolling:
                         return
                 await asyncio.sleep(self._upstream.poll_seconds)
 
-    async def _poll(self, client: "httpx.AsyncClient") -> Update | None:
-        answer = await get(client, self._upstream.address(self._job))
-        answer.must_be_success(f"job {self._job}")
+    async def _poll(self, service: HttpService) -> Update | None:
+        answer = await get(service, self._upstream.address(self._job))
+        if error := answer.trouble(f"job {self._job}"):
+            raise error
         if answer.status == 204:
             return None
         try:
@@ -71,49 +68,18 @@ class HttpPolling:
         return None if update.kind in ("joined", "ignored") else update
 
 
-async def open_client(upstream: JobUpstream) -> "httpx.AsyncClient":
-    """Return a client for the service: it sends the key, follows no redirect, uses no proxy."""
-    import httpx
-
-    return httpx.AsyncClient(
-        headers=upstream.headers,
-        verify=await client_context(),
-        trust_env=False,
-        follow_redirects=False,
-        timeout=ANSWER_SECONDS,
-    )
+def service_of(upstream: JobUpstream) -> HttpService:
+    """Return the service as it is asked: with its key."""
+    return HttpService(WHO, upstream.headers)
 
 
-class Answer(NamedTuple):
-    """What the service answered."""
-
-    status: int
-    body: bytes
-    retry_after: str | None
-
-    def must_be_success(self, what: str) -> None:
-        """Raise what a status that is not 2xx means for ``what`` was asked about."""
-        if not 200 <= self.status < 300:
-            raise trouble(self.status, self.retry_after, WHO, what)
-
-
-async def get(client: "httpx.AsyncClient", url: str) -> Answer:
+async def get(service: HttpService, url: str) -> Answer:
     """Return the answer to a GET.
 
     Raises UpstreamLost if there is none within ANSWER_SECONDS, or it has more than
     MAX_ANSWER_BYTES.
     """
-    import httpx
-
     try:
-        async with asyncio.timeout(ANSWER_SECONDS), client.stream("GET", url) as answer:
-            body = bytearray()
-            async for part in answer.aiter_bytes():
-                body += part
-                if len(body) > MAX_ANSWER_BYTES:
-                    raise UpstreamLost(f"{WHO} answers with more than {MAX_ANSWER_BYTES} bytes")
-            return Answer(answer.status_code, bytes(body), answer.headers.get("Retry-After"))
-    except (TimeoutError, httpx.TimeoutException) as error:
-        raise UpstreamLost(f"{WHO} does not answer in time") from error
-    except httpx.HTTPError as error:
-        raise UpstreamLost(f"{WHO} cannot be reached") from error
+        return await service.ask("GET", url, seconds=ANSWER_SECONDS, most_bytes=MAX_ANSWER_BYTES)
+    except AnswerTooLarge as error:
+        raise UpstreamLost(str(error)) from None  # the next state may be told in fewer words

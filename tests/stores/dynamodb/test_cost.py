@@ -11,6 +11,7 @@ from lastevent.core.event import NewEvent
 from lastevent.stores.base import Store
 from lastevent.stores.dynamodb import chain
 from lastevent.stores.dynamodb.capacity import item_bytes, read_units, write_units
+from tests.stores.dynamodb.conftest import Open
 from tests.stores.dynamodb.meddled import Meddled
 from tests.stores.harness import append, notes
 
@@ -152,8 +153,25 @@ async def test_leases_and_documents(store: Store, bill: Bill) -> None:
     assert bill() == (["GetItem"], 1, 0)
     await store.records.query("k")
     assert bill() == (["Query"], 1, 0)
-    await store.records.delete("k", "a")
-    assert bill() == (["GetItem", "DeleteItem"], 1, 1)
+
+
+async def test_a_document_is_written_without_a_look(open_one: Open) -> None:
+    """As it was read, or written, last; and where there is to be none."""
+    (here, own), (there, _) = open_one(), open_one()
+    bill, records = Bill(own), here.records
+    await records.put("k", "a", "1", expect=0)
+    await records.put("k", "a", "2", expect=1)
+    await records.put("k", "a", "3")
+    assert bill()[0] == ["PutItem"] * 3
+    await there.records.put("k", "a", "4")
+    assert await records.get("k", "a")
+    await records.put("k", "a", "5", expect=4)
+    await records.delete("k", "a", expect=5)
+    assert bill()[0] == ["GetItem", "PutItem", "DeleteItem"]
+    assert not await records.delete("k", "a")
+    await there.records.put("k", "b", "1")
+    await records.delete("k", "b")
+    assert bill()[0] == ["GetItem", "GetItem", "DeleteItem"], "not known here"
 
 
 def item(size: int) -> dict[str, Any]:

@@ -56,6 +56,50 @@ async def test_a_deletion_that_meets_a_write(open_one: Open) -> None:
     assert not await here.records.delete("k", "a")
 
 
+async def test_what_was_seen_here_counts_for_nothing_once_others_have_written(
+    open_one: Open, clock: Clock
+) -> None:
+    here, there = open_one()[0].records, open_one()[0].records
+    await here.put("k", "a", "1")
+    await there.put("k", "a", "2")
+    with pytest.raises(Conflict):
+        await here.put("k", "a", "here", expect=1)
+    await there.put("k", "a", "3")
+    assert (await here.put("k", "a", "4")).version == 4, "over what is there"
+    await there.delete("k", "a")
+    with pytest.raises(Conflict):
+        await here.put("k", "a", "here", expect=4)
+    await there.put("k", "a", "1")
+    with pytest.raises(Conflict):
+        await here.put("k", "a", "here", expect=0)
+    await there.put("k", "a", "2")
+    assert await here.delete("k", "a"), "what is there is deleted, whatever was"
+    assert await there.get("k", "a") is None
+
+
+async def test_who_knows_more_than_was_seen_here_is_believed(open_one: Open) -> None:
+    here, there = open_one()[0].records, open_one()[0].records
+    await here.put("k", "a", "1")
+    await there.put("k", "a", "2")
+    [listed] = await here.query("k")
+    assert (await here.put("k", "a", "3", expect=listed.version)).version == 3
+    await there.delete("k", "a")
+    assert (await here.put("k", "a", "1", expect=0)).version == 1
+
+
+async def test_what_was_seen_here_expires_too(open_one: Open, clock: Clock) -> None:
+    here, there = open_one()[0].records, open_one()[0].records
+    await here.put("k", "a", "1", seconds=10)
+    clock.now += 11
+    with pytest.raises(Conflict):
+        await here.put("k", "a", "2", expect=1)
+    await there.put("k", "a", "there", seconds=10)
+    assert await here.delete("k", "a"), "it has expired, and came back"
+    await here.put("k", "b", "1", seconds=10)
+    clock.now += 11
+    assert (await here.put("k", "b", "2", expect=0)).version == 1
+
+
 async def test_queries_page_by_page_and_past_what_has_expired(store: Store, clock: Clock) -> None:
     for n in range(30):
         await store.records.put("k", f"{n:03}", str(n), seconds=10 if n % 3 else None)

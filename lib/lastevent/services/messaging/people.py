@@ -15,9 +15,6 @@ MAX_ID_BYTES = 80
 
 MAX_NAME_LENGTH = 100
 
-TYPING_SECONDS = 10.0
-"""How long a typing notice is kept: for who is between two legs, and for nobody else."""
-
 _CONVERSATION = re.compile(r"[0-9a-f]{32}")
 _UNSAFE = re.compile(rb"[^A-Za-z0-9._-]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")

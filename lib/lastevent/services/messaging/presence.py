@@ -29,6 +29,9 @@ ALIVE_SECONDS = 60.0
 """How long a leg's sign of life is believed: through a client's pause between two legs, and the
 loss of one sign."""
 
+SIGN_SECONDS = 2.0
+"""How long the end of a visit waits for the sign of life that it was too short to give."""
+
 ONLINE_SECONDS = 24 * 3600
 """How long that record lies there if there is no sweep."""
 
@@ -36,6 +39,8 @@ MAX_TOLD = 100
 """With so many of one's newest conversations presence is told by itself; others ask."""
 
 MAX_SWEPT = 10_000
+"""Users online that one sweep looks at; the next one of this process goes on behind them."""
+
 MAX_REMEMBERED = 10_000
 _PAGE = 100
 _ATTEMPTS = 10
@@ -97,13 +102,16 @@ class Presence:
         self._keeping: dict[str, asyncio.Task[None]] = {}
         self._leaving: dict[str, asyncio.Task[None]] = {}
         self._renewed: dict[str, float] = {}
+        self._swept_to = ""
         self._closed = False
 
     @asynccontextmanager
     async def watch(self, id: str, ends_at: float | None = None) -> AsyncIterator[None]:
-        """Have a user be online for as long as this is held; it costs the leg no time.
+        """Have a user be online for as long as this is held, and for ALIVE_SECONDS from then on.
 
-        ``ends_at``: None where the process lives on, and will see the user's time run out.
+        It costs a leg no time, and a visit that is over at once, as a poll is, that of the sign of
+        life where one is due. ``ends_at``: None where the process lives on, and will see the user's
+        time run out.
         """
         self._legs[id] = self._legs.get(id, 0) + 1
         if (leaving := self._leaving.pop(id, None)) is not None:
@@ -117,38 +125,54 @@ class Presence:
             if not self._legs[id]:
                 del self._legs[id]
                 await _end(self._keeping.pop(id, None))
+                if not self._closed and self._rest(id) <= 0:
+                    with suppress(Transient, TimeoutError):
+                        async with asyncio.timeout(SIGN_SECONDS):
+                            await self._sign(id)
                 if ends_at is None and id not in self._legs and not self._closed:
                     self._leaving[id] = asyncio.create_task(self._see_off(id))
 
     async def look(self, id: str) -> Seen:
-        """Return whether a user is online; one whose time has run out is told of first."""
+        """Return whether a user is online; others are told first, if they were told otherwise."""
         for _ in range(_ATTEMPTS):
             told, version = await self._told(id)
             online = await self._records.get(ONLINE, user_key(id))
-            if online is not None and self._is_alive(online):
-                return Seen(id, True, online.updated)
+            is_alive = online is not None and self._is_alive(online)
+            last_seen = told.last_seen if online is None else online.updated
             with suppress(Conflict):  # somebody else looked, or the user came back
-                if told.online:
-                    last_seen = online.updated if online else told.last_seen
-                    told = await self._turn(replace(told, online=False), version, last_seen)
+                if told.online != is_alive:
+                    told = await self._turn(replace(told, online=is_alive), version, last_seen)
+                if is_alive:
+                    return Seen(id, True, last_seen)
                 if online is not None:
                     await self._records.delete(ONLINE, online.id, expect=online.version)
                 return Seen(id, False, told.last_seen)
         raise Transient("this user comes and goes too often")
 
     async def sweep(self) -> list[str]:
-        """Tell of those who are gone, and what was left untold; return the former's ids."""
-        await self._outbox.sweep()
+        """Tell of those who are gone, and what was left untold; return the former's ids.
+
+        One that fails stops nothing else; raises Transient at the end if any did.
+        """
         gone: list[str] = []
-        after = ""
+        failed: Transient | None = None
+        try:
+            await self._outbox.sweep()
+        except Transient as error:
+            failed = error
         for _ in range(0, MAX_SWEPT, _PAGE):
-            online = await self._records.query(ONLINE, after=after, limit=_PAGE)
+            online = await self._records.query(ONLINE, after=self._swept_to, limit=_PAGE)
             for record in online:
-                if not self._is_alive(record) and not (await self.look(record.value)).online:
-                    gone.append(record.value)
-            if len(online) < _PAGE:
+                try:
+                    if not self._is_alive(record) and not (await self.look(record.value)).online:
+                        gone.append(record.value)
+                except Transient as error:
+                    failed = error
+            self._swept_to = online[-1].id if len(online) == _PAGE else ""
+            if not self._swept_to:
                 break
-            after = online[-1].id
+        if failed is not None:
+            raise Transient(f"not all presence could be told of: {failed}") from failed
         return gone
 
     async def rest(self) -> None:
@@ -165,24 +189,29 @@ class Presence:
     async def _keep(self, id: str) -> None:
         while True:
             # The leg before this one may have ended a moment ago.
-            rest = self._renewed.get(id, 0.0) + self._renew_seconds - time()
-            if 0 < rest <= self._renew_seconds:
-                await asyncio.sleep(rest)
+            await asyncio.sleep(self._rest(id))
             try:
-                await self._renew(id)
+                await self._sign(id)
             except Transient as error:
                 log.warning("the presence of a user could not be renewed: %s", error)
                 await asyncio.sleep(self._renew_seconds / 4)
-            else:
-                if len(self._renewed) >= MAX_REMEMBERED:
-                    self._renewed.clear()
-                self._renewed[id] = time()
+
+    def _rest(self, id: str) -> float:
+        """Return how long the last sign of life is good for, by a clock that may be set back."""
+        rest = self._renewed.get(id, 0.0) + self._renew_seconds - time()
+        return rest if 0 < rest <= self._renew_seconds else 0.0
+
+    async def _sign(self, id: str) -> None:
+        await self._renew(id)
+        if len(self._renewed) >= MAX_REMEMBERED:
+            self._renewed.clear()
+        self._renewed[id] = time()
 
     async def _renew(self, id: str) -> None:
         """Give a sign of life, and turn online who is not."""
         await self._records.put(ONLINE, user_key(id), id, seconds=ONLINE_SECONDS)
         for _ in range(_ATTEMPTS):
-            # Read after that was put: who finds it run out reads in the other order.
+            # Read after that was put: whoever turns the user offline meanwhile finds it then.
             told, version = await self._told(id)
             if told.online:
                 return

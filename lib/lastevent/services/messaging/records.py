@@ -209,7 +209,8 @@ async def _list(records: Records, conversation: Conversation, role: Role) -> Non
         mine, other = other, mine
     prefix = f"{user_key(mine.id)}/{role}/"
     place = _place(conversation.active_at, conversation.id)
-    await records.put(LISTED, prefix + place, other.id)
+    with suppress(Conflict):  # it is there already; and what is new needs no look
+        await records.put(LISTED, prefix + place, other.id, expect=0)
     if conversation.listed_at:
         await records.delete(LISTED, prefix + _place(conversation.listed_at, conversation.id))
 

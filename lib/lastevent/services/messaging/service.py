@@ -221,7 +221,8 @@ class Messaging:
         pages.
         """
         cursor = await self.cursor(user)
-        listed = await self._records.listed(user, before, limit)
+        there = await self._records.listed(user, before, limit + 1)
+        listed = there[:limit]
         found = await asyncio.gather(*(self._records.get(it.conversation) for it in listed))
         shown: dict[str, Conversation] = {}
         for place, got in zip(listed, found, strict=True):
@@ -234,7 +235,7 @@ class Messaging:
                 await self._records.unlist(user, place)
         newest = sorted(shown.values(), key=lambda it: -it.active_at)
         items = tuple(conversation.summary(user.role) for conversation in newest)
-        return Page(items, listed[-1].place if len(listed) == limit else None, cursor)
+        return Page(items, listed[-1].place if there[limit:] else None, cursor)
 
     async def history(self, user: User, id: str, before: int | None, limit: int) -> Page:
         """Return a conversation's messages before a number, or its last, in their order.
@@ -294,4 +295,4 @@ def _now() -> int:
 
 
 async def _pause(attempt: int) -> None:
-    await asyncio.sleep(random.uniform(0, 0.005 * (attempt + 1)))
+    await asyncio.sleep(random.uniform(0, min(0.005 * 2**attempt, 0.32)))

@@ -12,16 +12,11 @@ import ipaddress
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from lastevent import __version__
 from lastevent.core.errors import UpstreamLost, UpstreamRefused
+from lastevent.sources.http_service import AnswerTooLarge, HttpService, whole
 from lastevent.sources.http_status import trouble
-from lastevent.sources.tls import client_context
-
-if TYPE_CHECKING:
-    import httpx
 
 FETCH_SECONDS = 15.0
 MAX_BYTES = 8 * 2**20
@@ -50,12 +45,19 @@ class Images:
 
     def __init__(self, hosts: Sequence[str] = ()) -> None:
         self._hosts = tuple(host.lower() for host in hosts)
-        self._client: httpx.AsyncClient | None = None
+        self._service = HttpService(  # without a proxy, which would look names up again
+            "the host",
+            {
+                "Accept": "image/*",
+                "Accept-Encoding": "identity",  # what is compressed could grow without end
+            },
+            connections=MAX_CONNECTIONS,
+            keeps_alive=False,
+        )
 
     async def aclose(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            await self._client.aclose()
+        await self._service.aclose()
 
     async def fetch(self, url: str) -> bytes:
         """Return what is at an address, at most MAX_BYTES within FETCH_SECONDS.
@@ -79,7 +81,7 @@ class Images:
     async def _get(self, url: str) -> bytes | str:
         """Return what is there, or where it says that it is."""
         target = await self._target(url)
-        client = await self._connected()
+        client = await self._service.client()
         request = client.build_request(
             "GET",
             target.url,
@@ -95,7 +97,9 @@ class Images:
                     answer.status_code, answer.headers.get("retry-after"), "the host", "the image"
                 )
                 raise error if isinstance(error, UpstreamLost) else ImageRefused(str(error))
-            return await _whole(answer)
+            return await whole(answer.aiter_raw(), MAX_BYTES, "the host")
+        except AnswerTooLarge:
+            raise ImageRefused(f"an image has at most {MAX_BYTES >> 20} MiB") from None
         finally:
             await answer.aclose()
 
@@ -127,25 +131,6 @@ class Images:
             for host in self._hosts
         )
 
-    async def _connected(self) -> "httpx.AsyncClient":
-        import httpx
-
-        if self._client is None:
-            context = await client_context()
-        if self._client is None:  # another call may have made it meanwhile
-            self._client = httpx.AsyncClient(
-                headers={
-                    "User-Agent": f"lastevent/{__version__}",
-                    "Accept": "image/*",
-                    "Accept-Encoding": "identity",  # what is compressed could grow without end
-                },
-                timeout=httpx.Timeout(FETCH_SECONDS, connect=5.0),
-                verify=context,
-                trust_env=False,  # a proxy would look names up again
-                limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=0),
-            )
-        return self._client
-
 
 def is_public(address: str) -> bool:
     """Whether all of the internet can reach an IP address, whatever it is wrapped in."""
@@ -157,6 +142,8 @@ def is_public(address: str) -> bool:
             inner = ipaddress.IPv4Address(ip.packed[-4:])
         if inner is not None:
             return is_public(str(inner))
+        if ip.is_site_local:  # Python takes those of before 2004 for global
+            return False
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
@@ -167,7 +154,8 @@ async def _resolved(name: str, port: int) -> list[str]:
         found = await loop.getaddrinfo(name, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         if error.errno in (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)):
-            raise ImageRefused(f"there is no host {name[:80]}") from None
+            # As of a private host: or orders could ask which names there are in our network.
+            raise ImageRefused(f"{name[:80]} is no public host") from None
         raise UpstreamLost("the image's host is not found just now") from None
     except UnicodeError:
         raise ImageRefused("this is no address") from None
@@ -178,14 +166,3 @@ def _at(parts: SplitResult, address: str, port: int) -> str:
     """Return the same address, with a host's number in the place of its name."""
     host = f"[{address}]" if ":" in address else address
     return parts._replace(netloc=f"{host}:{port}", fragment="").geturl()
-
-
-async def _whole(answer: "httpx.Response") -> bytes:
-    pieces: list[bytes] = []
-    size = 0
-    async for piece in answer.aiter_raw():
-        size += len(piece)
-        if size > MAX_BYTES:
-            raise ImageRefused(f"an image has at most {MAX_BYTES >> 20} MiB")
-        pieces.append(piece)
-    return b"".join(pieces)

@@ -12,21 +12,20 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lastevent import __version__
-from lastevent.core.errors import UpstreamLost, UpstreamRefused
+from lastevent.core.errors import UpstreamRefused
 from lastevent.services.purchase_orders.order import MAX_LINES, Line, Order
 from lastevent.services.purchase_orders.parsing.columns import Role
 from lastevent.services.purchase_orders.parsing.fault import BadOrder
+from lastevent.services.purchase_orders.parsing.plain_text import LINE_ENDS
 from lastevent.services.purchase_orders.parsing.rows import Row, make_order
-from lastevent.sources.http_status import trouble
-from lastevent.sources.tls import client_context
+from lastevent.sources.http_service import HttpService
 
-if TYPE_CHECKING:
-    import httpx
+ASK_SECONDS = 45.0
+"""Less than an invocation of a minute has: else none would be left to see that there is no answer,
+and to go on without."""
 
-ASK_SECONDS = 60.0
 MAX_TEXT_CHARACTERS = 60_000
 """Longer texts are not sent: models forget what is in their middle."""
 
@@ -61,16 +60,15 @@ class Model:
     def __init__(self, url: str, name: str, key: str | None = None) -> None:
         self._url = url.rstrip("/") + "/chat/completions"
         self._name = name
-        self._key = key
-        self._client: httpx.AsyncClient | None = None
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        self._service = HttpService("the model", headers)
 
     def __repr__(self) -> str:
         return f"<Model {self._name}>"
 
     async def aclose(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            await self._client.aclose()
+        await self._service.aclose()
 
     async def read(self, text: str) -> Order:
         """Return the order that the model finds in a text.
@@ -80,15 +78,13 @@ class Model:
         """
         if len(text) > MAX_TEXT_CHARACTERS:
             raise ModelFailed(f"texts of over {MAX_TEXT_CHARACTERS} characters are not sent to it")
-        lines = text.splitlines()
+        lines = LINE_ENDS.split(text)
         numbered = "\n".join(f"{number}: {line}" for number, line in enumerate(lines, 1))
         said = await self._ask(numbered)
         return await asyncio.to_thread(_order, said, text, len(lines), self._name)
 
     async def _ask(self, text: str) -> str:
         """Return the text of the model's answer."""
-        import httpx
-
         request = {
             "model": self._name,
             "temperature": 0,
@@ -98,45 +94,18 @@ class Model:
                 {"role": "user", "content": text},
             ],
         }
-        client = await self._connected()
+        answer = await self._service.ask(
+            "POST", self._url, json=request, seconds=ASK_SECONDS, most_bytes=MAX_ANSWER_BYTES
+        )
+        if error := answer.trouble("this"):
+            raise error
         try:
-            async with asyncio.timeout(ASK_SECONDS):
-                answer = await client.send(
-                    client.build_request("POST", self._url, json=request), stream=True
-                )
-                try:
-                    content = await _whole(answer)
-                finally:
-                    await answer.aclose()
-        except (httpx.HTTPError, TimeoutError):
-            raise UpstreamLost("the model does not answer") from None
-        if not answer.is_success:
-            retry_after = answer.headers.get("retry-after")
-            raise trouble(answer.status_code, retry_after, "the model", "this") from None
-        try:
-            said = json.loads(content)["choices"][0]["message"]["content"]
+            said = json.loads(answer.body)["choices"][0]["message"]["content"]
         except (ValueError, RecursionError, LookupError, TypeError):
             said = None
         if not isinstance(said, str):
             raise ModelFailed("the model's answer holds no text")
         return said
-
-    async def _connected(self) -> "httpx.AsyncClient":
-        import httpx
-
-        if self._client is None:
-            context = await client_context()
-        if self._client is None:  # another call may have made it meanwhile
-            headers = {"User-Agent": f"lastevent/{__version__}"}
-            if self._key is not None:
-                headers["Authorization"] = f"Bearer {self._key}"
-            self._client = httpx.AsyncClient(
-                headers=headers,
-                timeout=httpx.Timeout(ASK_SECONDS, connect=5.0),
-                verify=context,
-                trust_env=False,
-            )
-        return self._client
 
 
 def _order(said: str, text: str, lines: int, model: str) -> Order:
@@ -204,14 +173,3 @@ def _checked(line: Line, seen: frozenset[str]) -> Line:
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(re.findall(r"\w+", text.casefold()))
-
-
-async def _whole(answer: "httpx.Response") -> bytes:
-    pieces: list[bytes] = []
-    size = 0
-    async for piece in answer.aiter_bytes():
-        size += len(piece)
-        if size > MAX_ANSWER_BYTES:
-            raise ModelFailed(f"the model's answer has over {MAX_ANSWER_BYTES} bytes")
-        pieces.append(piece)
-    return b"".join(pieces)

@@ -19,17 +19,25 @@ FETCHES = 2
 
 
 class Pictures:
-    """Those of one merchant's products. ``shrinking`` is held while one is made small."""
+    """Those of one merchant's products, for an order. ``shrinking`` is held while one is made
+    small."""
 
-    def __init__(self, records: OrderRecords, images: Images, shrinking: asyncio.Lock) -> None:
+    def __init__(
+        self, records: OrderRecords, images: Images, order: str, shrinking: asyncio.Lock
+    ) -> None:
         self._records = records
+        self._order = order
         self._images = images
         self._shrinking = shrinking
 
     async def attach(self, url: str, skus: list[str]) -> None:
-        """Attach the picture at an address to these products, if it can be had."""
+        """Attach the picture at an address to these products, if it can be had.
+
+        One that was refused is asked for again by another order only: this one has waited for its
+        host already, perhaps in an earlier invocation.
+        """
         known = await self._records.image(url)
-        if known is None or known.state == "refused":
+        if known is None or (known.state == "refused" and known.order != self._order):
             known = await self._look(url)
             await self._records.put_image(known)
         if known.state != "refused":
@@ -62,13 +70,14 @@ class Pictures:
         try:
             content = await self._fetch(url)
             if not await asyncio.to_thread(thumbnails.available):
-                return Image(url=url, state="attached", size=len(content))
+                return Image(url=url, state="attached", order=self._order, size=len(content))
             looked = await asyncio.to_thread(thumbnails.look, content)
         except (ImageRefused, UpstreamLost) as error:
-            return Image(url=url, state="refused", error=str(error))
+            return Image(url=url, state="refused", order=self._order, error=str(error))
         return Image(
             url=url,
             state="attached",
+            order=self._order,
             format=looked.format,
             width=looked.width,
             height=looked.height,

@@ -13,8 +13,9 @@ async def read(content: bytes, content_type: str, model: Model | None = None) ->
     """Return the order in an upload.
 
     What the built-in parser says is wrong stays wrong: a model is not asked to make something of
-    it. Where the model fails, what the built-in parser has read counts, and a note says so. Raises
-    BadOrder; UpstreamLost when only the model could have read it, and does not answer.
+    it. Where the model fails, what the built-in parser has read counts, and a note says so; another
+    note says if the two do not agree. Raises BadOrder; UpstreamLost when only the model could have
+    read it, and does not answer.
     """
     # In a thread: a long file takes a while.
     builtin, prose = await asyncio.to_thread(_parsed, content, content_type)
@@ -23,7 +24,7 @@ async def read(content: bytes, content_type: str, model: Model | None = None) ->
             raise builtin
         return builtin
     try:
-        return await model.read(prose)
+        order = await model.read(prose)
     except UpstreamLost as error:
         if isinstance(builtin, BadOrder):
             raise
@@ -32,7 +33,20 @@ async def read(content: bytes, content_type: str, model: Model | None = None) ->
         if isinstance(builtin, BadOrder):
             raise builtin from error
         why = str(error)
+    else:
+        return order if isinstance(builtin, BadOrder) else _compared(order, builtin)
     return replace(builtin, notes=(*builtin.notes, f"Read by the built-in parser: {why}"))
+
+
+def _compared(order: Order, builtin: Order) -> Order:
+    """Return what the model has read, with a note if the built-in parser finds something else."""
+    if (len(order.lines), order.pieces) == (len(builtin.lines), builtin.pieces):
+        return order
+    note = (
+        f"It finds {order.pieces} pieces in {len(order.lines)} line items, the built-in parser "
+        f"{builtin.pieces} in {len(builtin.lines)}."
+    )
+    return replace(order, notes=(*order.notes, note))
 
 
 def _parsed(content: bytes, content_type: str) -> tuple[Order | BadOrder, str | None]:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
-from lastevent.core.errors import Conflict, NotFound
+from lastevent.core.errors import Conflict, NotFound, TooLarge
 from lastevent.services.purchase_orders.order import Line, Order, digest
 from lastevent.stores.base import Record, Records, Store
 
@@ -29,6 +29,13 @@ IMAGES = "product-images"
 THUMBNAILS = "product-thumbnails"
 
 PARSED_SECONDS = 30 * 24 * 3600.0
+
+MAX_PRODUCT_IMAGES = 50
+"""Orders may name others of a product again and again, and a document has its limit."""
+
+MAX_PARSED_BYTES = 360 * 1024
+"""Some stores' documents have at most 380 KB."""
+
 PAGE = 200
 
 
@@ -74,10 +81,12 @@ class SavedOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Product:
-    """A merchant's product. ``images`` are addresses, ``shopify`` its ids in the shop."""
+    """A merchant's product. ``images`` are addresses, ``shopify`` its ids in the shop; ``order`` is
+    the one that made it, as ``shopify["order"]`` is the one that made it there."""
 
     sku: str
     title: str
+    order: str = ""
     status: str = "draft"
     price: str | None = None
     currency: str = ""
@@ -95,11 +104,13 @@ class Product:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
     """What is known of a picture. ``state``: ``attached``, ``processed``, or ``refused`` for
-    ``error``. Sizes in pixels and bytes; ``thumbnails`` are the longest sides of those there are.
+    ``error``. ``order`` is the one for which it was looked at. Sizes in pixels and bytes;
+    ``thumbnails`` are the longest sides of those there are.
     """
 
     url: str
     state: str
+    order: str = ""
     error: str = ""
     format: str = ""
     width: int = 0
@@ -143,11 +154,15 @@ class OrderRecords:
         return None if record is None else Order.parse(record.value)
 
     async def keep_parsed(self, order: str, parsed: Order) -> Order:
-        """Write down what was read; return what is there: who reads it first is right."""
-        try:
-            await self._records.put(
-                PARSED, self._id(order), parsed.text, expect=0, seconds=PARSED_SECONDS
+        """Write down what was read; return what is there: who reads it first is right. Raises
+        TooLarge."""
+        text = parsed.text
+        if len(text.encode()) > MAX_PARSED_BYTES:
+            raise TooLarge(
+                f"what was read has over {MAX_PARSED_BYTES // 1024} KB: send it as several orders"
             )
+        try:
+            await self._records.put(PARSED, self._id(order), text, expect=0, seconds=PARSED_SECONDS)
         except Conflict:
             return await self.parsed(order) or parsed
         return parsed
@@ -202,15 +217,15 @@ class OrderRecords:
         record = await self._records.get(PRODUCTS, self._id(digest(sku)))
         return None if record is None else Product.parse(record.value)
 
-    async def add_product(self, product: Product) -> bool:
-        """Write a product down unless there is one of its SKU; return whether it was written."""
+    async def add_product(self, product: Product) -> Product:
+        """Write a product down unless there is one of its SKU; return the one that is there."""
         try:
             await self._records.put(
                 PRODUCTS, self._id(digest(product.sku)), _text(product), expect=0
             )
         except Conflict:
-            return False
-        return True
+            return await self.product(product.sku) or product
+        return product
 
     async def change_product(self, sku: str, change: Callable[[Product], Product]) -> Product:
         """Write a product anew, if the change is one; return it. Raises NotFound."""
@@ -268,8 +283,9 @@ class OrderRecords:
 
 
 def merged(product: Product, images: tuple[str, ...]) -> Product:
-    """Return a product with these pictures after those that it has."""
-    return replace(product, images=tuple(dict.fromkeys((*product.images, *images))))
+    """Return a product with these pictures after those that it has, MAX_PRODUCT_IMAGES at most."""
+    every = tuple(dict.fromkeys((*product.images, *images)))
+    return replace(product, images=every[:MAX_PRODUCT_IMAGES])
 
 
 def _text(value: Line | SavedOrder | Product | Image | Thumbnail) -> str:

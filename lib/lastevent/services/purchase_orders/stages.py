@@ -35,6 +35,8 @@ from lastevent.stores.base import Store
 NAME = "purchase-order"
 RECORDS_AT_ONCE = 16
 PICTURES_AT_ONCE = 4
+PICTURES_SECONDS = 3600.0
+"""More than it takes to wait in vain for as many hosts as an order may name images."""
 
 NO_SHOP = "no shop is set up: SHOPIFY_SHOP and SHOPIFY_ACCESS_TOKEN are not set"
 NO_IMAGES = "no line names an image"
@@ -65,8 +67,10 @@ class PurchaseOrders:
                 Stage("ai_parsing", self.parse, weight=2, seconds=180),
                 Stage("database_save", self.save, weight=1, retries=5),
                 Stage("product_draft_creation", self.draft, weight=1, retries=5),
-                Stage("image_attachment", self.attach, weight=2, seconds=900),
-                Stage("background_image_processing", self.shrink, weight=2, seconds=900),
+                Stage("image_attachment", self.attach, weight=2, seconds=PICTURES_SECONDS),
+                Stage(
+                    "background_image_processing", self.shrink, weight=2, seconds=PICTURES_SECONDS
+                ),
                 Stage(
                     "shopify_sync",
                     self.sync,
@@ -127,10 +131,12 @@ class PurchaseOrders:
         created: list[str] = []
 
         async def add(product: Product) -> None:
-            if await records.add_product(product):
+            if (await records.add_product(product)).order == context.subject:
                 created.append(product.sku)
 
-        products = [_product(sku, lines, order) for sku, lines in order.by_product.items()]
+        products = [
+            _product(sku, lines, order, context.subject) for sku, lines in order.by_product.items()
+        ]
         await _each(context, products, add, RECORDS_AT_ONCE, "Looked at {} of {} products")
         return {"products": len(products), "created": len(created)}
 
@@ -143,7 +149,7 @@ class PurchaseOrders:
                 wanted.setdefault(url, {})[line.product] = None
         if not wanted:
             return Skipped(NO_IMAGES)
-        pictures = self._pictures(records)
+        pictures = self._pictures(records, context)
 
         async def attach(url: str) -> None:
             await pictures.attach(url, list(wanted[url]))
@@ -156,7 +162,7 @@ class PurchaseOrders:
         if not await asyncio.to_thread(thumbnails.available):
             return Skipped(NO_PILLOW)
         records, order = await self._saved(context)
-        pictures = self._pictures(records)
+        pictures = self._pictures(records, context)
         urls = order.images
         attached = [it.url for it in await pictures.known(urls) if it.state != "refused"]
         if not attached:
@@ -171,14 +177,16 @@ class PurchaseOrders:
         if shop is None:
             return Skipped(NO_SHOP)
         records, order = await self._saved(context)
-        items, created = await bring_products(records, shop, order, context.progress)
+        items, created = await bring_products(
+            records, shop, order, context.subject, context.progress
+        )
         location = await shop.location()
         owner = f"{context.merchant}/{context.subject}"
         stock = Stock(self._store, shop, owner, context.subject, location)
-        await add_stock(stock, order, items, context.progress)
+        await add_stock(records, stock, order, items, context.progress)
         return {
             "products": len(items),
-            "created": created,
+            "createdInShop": created,
             "pieces": order.pieces,
             "shop": shop.name,
         }
@@ -186,11 +194,19 @@ class PurchaseOrders:
     async def finish(self, context: Context) -> Result:
         """Mark the order as processed, and say what came of it."""
         records, order = await self._saved(context)
-        products = [await records.product(sku) for sku in order.by_product]
-        pictures = await self._pictures(records).known(order.images)
+        in_shop: list[str] = []
+
+        async def look(sku: str) -> None:
+            product = await records.product(sku)
+            if product is not None and product.shopify:
+                in_shop.append(sku)
+
+        products = list(order.by_product)
+        await _each(context, products, look, RECORDS_AT_ONCE, "Looked at {} of {} products")
+        pictures = await self._pictures(records, context).known(order.images)
         summary = {
             "products": len(products),
-            "inShop": sum(1 for it in products if it is not None and it.shopify),
+            "inShop": len(in_shop),
             "images": sum(1 for it in pictures if it.state != "refused"),
         }
         saved = await records.change_order(
@@ -204,8 +220,8 @@ class PurchaseOrders:
             **summary,
         }
 
-    def _pictures(self, records: OrderRecords) -> Pictures:
-        return Pictures(records, self._images, self._shrinking)
+    def _pictures(self, records: OrderRecords, context: Context) -> Pictures:
+        return Pictures(records, self._images, context.subject, self._shrinking)
 
     def _records(self, context: Context) -> OrderRecords:
         return OrderRecords(self._store, context.merchant)
@@ -222,11 +238,12 @@ class PurchaseOrders:
         return records, Order(lines=tuple(lines), number=saved.number, currency=saved.currency)
 
 
-def _product(sku: str, lines: Sequence[Line], order: Order) -> Product:
+def _product(sku: str, lines: Sequence[Line], order: Order, order_id: str) -> Product:
     """Return the draft of a product by the lines that order it: the first that says it counts."""
     return Product(
         sku=sku,
         title=lines[0].title,
+        order=order_id,
         price=next((line.price for line in lines if line.price is not None), None),
         currency=order.currency,
         barcode=next((line.barcode for line in lines if line.barcode), ""),

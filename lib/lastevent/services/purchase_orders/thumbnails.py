@@ -19,16 +19,18 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
-MAX_PIXELS = 12_000_000
-MAX_JPEG_PIXELS = 25_000_000
-"""A JPEG is decoded at a fraction of its size. Either takes some 100 MB at its largest, which fits
-the smallest function; so one picture is made small at a time."""
+MAX_PIXELS = {"PNG": 12_000_000, "GIF": 12_000_000, "JPEG": 25_000_000, "WEBP": 6_000_000}
+"""A JPEG is decoded at a fraction of its size, a WebP several times over. Each takes some 100 MB at
+its largest, which fits a function of 256 MB; so one picture is made small at a time."""
 
 SIDES = (96, 480)
 """The longest sides of the thumbnails, in pixels."""
 
 MAX_THUMBNAIL_BYTES = 160 * 1024
 """So that its record, in base64, has well under 256 KB."""
+
+PLAIN_MODES = ("L", "LA", "RGB", "RGBA")
+"""Of pictures that can be made small as they are: their pixels can be averaged."""
 
 QUALITIES = (80, 60, 40, 20)
 
@@ -72,10 +74,14 @@ def make(content: bytes, sides: Sequence[int] = SIDES) -> Mapping[int, Thumbnail
     with _opened(content) as image:
         try:
             image.draft("RGB", (max(sides), max(sides)))  # a JPEG is decoded at a fraction
-            whole = ImageOps.exif_transpose(image)
-            mode = "RGBA" if whole.has_transparency_data else "RGB"
-            whole = whole.convert(mode)
-        except (OSError, ValueError, SyntaxError, MemoryError) as error:
+            image.load()
+            mode = "RGBA" if image.has_transparency_data else "RGB"
+            # Converted and turned once it is small, if it can be: a copy of the largest has 50 MB.
+            is_plain = image.mode in PLAIN_MODES and "transparency" not in image.info
+            whole: Image = image if is_plain else image.convert(mode)
+            whole.thumbnail((max(sides), max(sides)))
+            whole = ImageOps.exif_transpose(whole.convert(mode))
+        except Exception as error:  # what is damaged has its decoder raise whatever it may
             raise ImageRefused("the image is damaged") from error
         for side in sorted(sides, reverse=True):
             whole.thumbnail((side, side))
@@ -92,13 +98,15 @@ def _opened(content: bytes) -> "Image":
             image = Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError:
         raise ImageRefused(f"this is no image of a known format ({', '.join(FORMATS)})") from None
-    except (Image.DecompressionBombError, OSError, ValueError, SyntaxError) as error:
+    except Exception as error:
         raise ImageRefused("the image is damaged, or far too large") from error
     width, height = image.size
-    most = MAX_JPEG_PIXELS if image.format == "JPEG" else MAX_PIXELS
+    # A JPEG of several pictures, as cameras make them, is a format of its own to Pillow.
+    format = "JPEG" if image.format == "MPO" else image.format or ""
+    most = MAX_PIXELS[format]
     if width * height > most:
         image.close()
-        raise ImageRefused(f"a {image.format} has at most {most // 1_000_000} million pixels")
+        raise ImageRefused(f"a {format} has at most {most // 1_000_000} million pixels")
     return image
 
 

@@ -4,16 +4,13 @@ It keeps two runners apart, and lets the next one in when a process dies. It doe
 runner from writing: each write is a compare-and-set that names its runner (journal).
 """
 
-import asyncio
-import contextlib
-import logging
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, suppress
 
 from lastevent.core.errors import Transient
+from lastevent.sources.lease import kept
 from lastevent.stores.base import Lease, Leases
-
-log = logging.getLogger("lastevent")
 
 
 class Hold:
@@ -38,40 +35,23 @@ class Hold:
         self._lease = await self._leases.acquire(self._name, self.holder, self._seconds)
         return self._lease is not None
 
-    @contextlib.asynccontextmanager
-    async def keeping(self, on_loss: Callable[[], object]) -> AsyncIterator[None]:
+    def keeping(self, on_loss: Callable[[], object]) -> AbstractAsyncContextManager[None]:
         """Renew it as long as this is held. ``on_loss`` is called when it is another's, or the
         store stays away."""
-        renewing = asyncio.create_task(self._renew(on_loss))
-        try:
-            yield
-        finally:
-            renewing.cancel()
-            await asyncio.wait([renewing])
+        return kept(
+            self._name,
+            self._still_ours,
+            on_loss,
+            lease_seconds=self._seconds,
+            patience_seconds=self._patience,
+        )
 
     async def release(self) -> None:
         """Let go; a lease that cannot be released runs out."""
         lease, self._lease = self._lease, None
         if lease is not None:
-            with contextlib.suppress(Transient):
+            with suppress(Transient):
                 await self._leases.release(lease)
-
-    async def _renew(self, on_loss: Callable[[], object]) -> None:
-        loop = asyncio.get_running_loop()
-        held_at = loop.time()
-        while True:
-            await asyncio.sleep(self._seconds / 3)
-            try:
-                if not await self._still_ours():
-                    break
-                held_at = loop.time()
-            except Transient:
-                if loop.time() - held_at > self._patience:
-                    break
-            except Exception:
-                log.exception("the lease of %s cannot be held", self._name)
-                break
-        on_loss()
 
     async def _still_ours(self) -> bool:
         assert self._lease is not None

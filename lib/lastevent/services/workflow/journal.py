@@ -16,7 +16,7 @@ from lastevent.services.outbox import Letter
 from lastevent.services.workflow.records import Found, WorkflowRecords, addressed
 from lastevent.services.workflow.transitions import Step, Transition, advanced
 from lastevent.services.workflow.values import Run
-from lastevent.sources.host import patiently
+from lastevent.sources.lease import patiently
 
 PACE_SECONDS = 0.2
 """Progress is written, and told, at most so often."""

@@ -21,7 +21,7 @@ from lastevent.services.workflow.records import Found, WorkflowRecords, addresse
 from lastevent.services.workflow.transitions import taken
 from lastevent.services.workflow.turn import WAIT_SECONDS, Outcome, Turn
 from lastevent.services.workflow.values import Run, Workflow
-from lastevent.sources.host import PATIENCE_SECONDS
+from lastevent.sources.lease import PATIENCE_SECONDS
 from lastevent.stores.base import Record, Store
 
 MARGIN_SECONDS = 8.0

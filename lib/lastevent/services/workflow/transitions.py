@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lastevent.core.errors import Conflict
+from lastevent.core.errors import Conflict, TooLarge
 from lastevent.core.event import NewEvent
 from lastevent.services.merchant_events import (
     completion_event,
@@ -20,7 +20,12 @@ from lastevent.services.merchant_events import (
     progress_event,
     stage_event,
 )
-from lastevent.services.workflow.values import Run, StageState
+from lastevent.services.workflow.values import (
+    LONGEST_MESSAGE,
+    MAX_KEPT_BYTES,
+    Run,
+    StageState,
+)
 
 MAX_CUTS = 50
 """A stage in whose middle so many processes died is taken to be what kills them."""
@@ -86,7 +91,7 @@ def advanced(run: Run, name: str, percent: int, message: str | None) -> Step:
     """Tell of a stage's progress, unless there is none."""
     stage = run.stage(name)
     percent = max(stage.progress, min(max(percent, 0), 100))
-    message = stage.message if message is None else message
+    message = stage.message if message is None else _short(message)
     if stage.status != "running" or (percent, message) == (stage.progress, stage.message):
         return Step(run)
     stage = replace(stage, progress=percent, message=message)
@@ -95,18 +100,19 @@ def advanced(run: Run, name: str, percent: int, message: str | None) -> Step:
 
 
 def checkpointed(run: Run, name: str, key: str, value: Any) -> Step:
-    """Note how far a stage has come, for who does it again from there."""
+    """Note how far a stage has come, for who does it again from there. Raises TooLarge."""
     stage = run.stage(name)
-    return Step(run.with_stage(replace(stage, checkpoints={**stage.checkpoints, key: value})))
+    checkpoints = {**stage.checkpoints, key: value}
+    return Step(_small(run.with_stage(replace(stage, checkpoints=checkpoints))))
 
 
 def completed(run: Run, name: str, result: Mapping[str, Any], now_ms: int) -> Step:
-    """End a stage well, and the run if it was the last."""
+    """End a stage well, and the run if it was the last. Raises TooLarge."""
     stage = run.stage(name)
     if run.is_over or stage.is_done:
         return Step(run)
     stage = _ended(stage, now_ms, status="completed", progress=100, result=result)
-    run = run.with_stage(stage)
+    run = _small(run.with_stage(stage))
     said = (
         stage_event(**_named(run, stage), **_state(run, stage)),
         completion_event(**_named(run, stage), results=result),
@@ -119,7 +125,7 @@ def skipped(run: Run, name: str, reason: str, now_ms: int) -> Step:
     stage = run.stage(name)
     if run.is_over or stage.is_done:
         return Step(run)
-    stage = _ended(stage, now_ms, status="skipped", message=reason)
+    stage = _ended(stage, now_ms, status="skipped", message=_short(reason))
     run = run.with_stage(stage)
     said = (stage_event(**_named(run, stage), **_state(run, stage)),)
     return Step(run, said).then(lambda run: _finished(run, stage, now_ms))
@@ -130,7 +136,7 @@ def delayed(run: Run, name: str, failures: int, message: str, again_at: int) -> 
     stage = run.stage(name)
     if run.is_over or stage.failures >= failures:
         return Step(run)
-    stage = replace(stage, failures=failures, spent_ms=0, message=message)
+    stage = replace(stage, failures=failures, spent_ms=0, message=_short(message))
     run = replace(run.with_stage(stage), again_at=again_at)
     return Step(run, (_progress(run, stage),))
 
@@ -139,7 +145,7 @@ def failed(run: Run, name: str, error: str, now_ms: int) -> Step:
     """End a run by what failed in a stage, or before it."""
     if run.is_over:
         return Step(run)
-    stage = run.stage(name)
+    stage, error = run.stage(name), _short(error)
     said: tuple[NewEvent, ...] = ()
     if stage.status == "running":
         stage = _ended(stage, now_ms, status="failed", error=error)
@@ -208,6 +214,22 @@ def _finished(run: Run, last: StageState, now_ms: int) -> Step:
 def _over(run: Run, now_ms: int) -> Run:
     # Who ended it stays in it, so that it knows its own last write again.
     return replace(run, cancelling=False, again_at=None, ended_at=now_ms)
+
+
+def _small(run: Run) -> Run:
+    """Return it; raise TooLarge if its stages keep more than there is room for."""
+    if run.kept_bytes > MAX_KEPT_BYTES:
+        raise TooLarge(
+            f"results and checkpoints of a run have at most {MAX_KEPT_BYTES // 1024} KB together: "
+            "keep them small"
+        )
+    return run
+
+
+def _short(text: str) -> str:
+    """Return what is said of a stage as it can be written: no half characters, and not for ever."""
+    text = text.encode(errors="replace").decode()
+    return text if len(text) <= LONGEST_MESSAGE else f"{text[: LONGEST_MESSAGE - 1]}…"
 
 
 def _ended(stage: StageState, now_ms: int, **changes: Any) -> StageState:

@@ -26,6 +26,13 @@ StageStatus = Literal["pending", "running", "completed", "skipped", "failed"]
 
 DAY_SECONDS = 24 * 3600.0
 
+MAX_KEPT_BYTES = 64 * 1024
+"""Of all results and checkpoints of a run. Its record holds them, and twice more, with each quote
+escaped, what is to be told of them: all of which has to fit some stores' 380 KB."""
+
+LONGEST_MESSAGE = 3000
+"""Characters of what is said of a stage."""
+
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
@@ -209,6 +216,14 @@ class Run:
     def results(self) -> dict[str, Mapping[str, Any]]:
         """What the stages that are done have found, by their names."""
         return {stage.name: stage.result for stage in self.stages if stage.is_done}
+
+    @property
+    def kept_bytes(self) -> int:
+        """How much its stages' results and checkpoints have as JSON. Raises TypeError or ValueError
+        for what is none."""
+        kept = [(stage.result, stage.checkpoints) for stage in self.stages]
+        text = json.dumps(kept, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return len(text.encode())
 
     def stage(self, name: str) -> StageState:
         """Return the stage of that name; raise KeyError."""

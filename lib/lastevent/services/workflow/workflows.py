@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 import secrets
 from collections.abc import Mapping
 from time import time
@@ -19,6 +20,8 @@ STALE_SECONDS = 60.0
 MAX_AT_ONCE = 16
 
 _LATEST = (1 << 44) - 1
+
+log = logging.getLogger("lastevent")
 
 
 class Workflows:
@@ -92,8 +95,9 @@ class Workflows:
     async def abandoned(self, merchant: str = "") -> list[str]:
         """Return the keys of the runs that nobody seems to go on with, of a merchant or of all.
 
-        What is left to do for those that are over is done. One that fails stops nothing else;
-        raises Transient if one did and there is nothing to return.
+        What is left to do for those that are over is done. One that fails stops nothing else, and
+        the log has what no repetition helps against; raises Transient if one met that and there is
+        nothing to return.
         """
         marks = await self._records.unfinished(merchant)
         turns = asyncio.Semaphore(MAX_AT_ONCE)
@@ -104,9 +108,16 @@ class Workflows:
 
         looks = await asyncio.gather(*map(look, marks), return_exceptions=True)
         found = [it for it in looks if isinstance(it, str)]
-        for it in looks:
-            if isinstance(it, BaseException) and (not found or not isinstance(it, Transient)):
+        trouble: Transient | None = None
+        for mark, it in zip(marks, looks, strict=True):
+            if isinstance(it, Transient):
+                trouble = it
+            elif isinstance(it, Exception):
+                log.error("the run %s cannot be seen to", mark.id, exc_info=it)
+            elif isinstance(it, BaseException):
                 raise it
+        if trouble is not None and not found:
+            raise trouble
         return found
 
     async def _is_abandoned(self, mark: Record) -> bool:

@@ -4,23 +4,18 @@ https://vercel.com/docs/rest-api. The token goes into one header and nowhere els
 ``repr`` holds it.
 """
 
-import asyncio
 import hashlib
 import json
 import re
 from collections.abc import Mapping
 from time import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
-from lastevent import __version__
 from lastevent.core.errors import ConfigError, UpstreamLost, UpstreamRefused
-from lastevent.sources.http_status import retry_after_seconds, trouble
-from lastevent.sources.tls import client_context
+from lastevent.sources.http_service import Answer, HttpService
+from lastevent.sources.http_status import retry_after_seconds
 from lastevent.sources.vercel.snapshot import Snapshot
-
-if TYPE_CHECKING:
-    import httpx
 
 VENDOR = "https://api.vercel.com"
 
@@ -31,7 +26,6 @@ MAX_ANSWER_BYTES = 4 * 2**20
 MAX_EVENTS_BYTES = 64 * 2**20
 """A whole build log as JSON: the vendor keeps 4 MB of text of a build."""
 
-MAX_CONNECTIONS = 32
 _LONGEST_MESSAGE = 300
 _SPACE = re.compile(r"[ \t\r\n]*")
 _TOKEN = re.compile(r"[!-~]{8,512}")
@@ -50,7 +44,7 @@ class VercelApi:
     """One account's or team's deployments. Belongs to one event loop.
 
     Each call raises UpstreamLost for what passes (no answer, half of one, 429, 5xx), with the
-    seconds that the API wants to be left alone, and ApiRefused for what does not.
+    seconds that the API wants to be left alone, ApiRefused for what does not, and AnswerTooLarge.
     """
 
     def __init__(self, token: str, *, team: str | None = None, url: str = VENDOR) -> None:
@@ -60,15 +54,14 @@ class VercelApi:
         self._token = token
         self._team = {} if team is None else {"teamId": team}
         self._url = url.rstrip("/")
-        self._client: httpx.AsyncClient | None = None
+        self._service = HttpService("Vercel", {"Authorization": f"Bearer {token}"})
 
     def __repr__(self) -> str:
         return f"<VercelApi {self._url}>"
 
     async def aclose(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            await self._client.aclose()
+        await self._service.aclose()
 
     async def deployment(self, id: str) -> Snapshot:
         """Return the deployment of this id or host name as it is now."""
@@ -155,66 +148,28 @@ class VercelApi:
         seconds: float = CALL_SECONDS,
         most: int = MAX_ANSWER_BYTES,
     ) -> bytes:
-        import httpx
-
-        client = await self._connected()
-        request = client.build_request(
-            method, path, params={**query, **self._team}, content=content, headers=headers
+        answer = await self._service.ask(
+            method,
+            self._url + path,
+            params={**query, **self._team},
+            content=content,
+            headers=headers,
+            seconds=seconds,
+            most_bytes=most,
+            repeat=method == "GET",
         )
-        try:
-            async with asyncio.timeout(seconds):
-                answer = await self._sent(client, request)
-                try:
-                    body = await _whole(answer, most)
-                finally:
-                    await answer.aclose()
-        except (httpx.HTTPError, TimeoutError):
-            raise UpstreamLost("Vercel's API does not answer") from None
-        if not answer.is_success:
-            raise self._error(answer, body)
-        return body
+        if error := answer.trouble("this"):
+            raise self._meant(error, answer)
+        return answer.body
 
-    async def _sent(
-        self, client: "httpx.AsyncClient", request: "httpx.Request"
-    ) -> "httpx.Response":
-        import httpx
-
-        try:
-            return await client.send(request, stream=True)
-        except (httpx.NetworkError, httpx.RemoteProtocolError):
-            # As a rule a connection that the other side closed while we were quiet, or frozen.
-            if request.method != "GET":
-                raise
-            return await client.send(request, stream=True)
-
-    async def _connected(self) -> "httpx.AsyncClient":
-        import httpx
-
-        if self._client is None:
-            context = await client_context()
-        # Another call may have made it meanwhile.
-        if self._client is None:
-            self._client = httpx.AsyncClient(
-                base_url=self._url,
-                headers={
-                    "Authorization": f"Bearer {self._token}",
-                    "User-Agent": f"lastevent/{__version__}",
-                },
-                timeout=httpx.Timeout(UPLOAD_SECONDS, connect=5.0, pool=CALL_SECONDS),
-                verify=context,
-                trust_env=False,
-                limits=httpx.Limits(max_connections=MAX_CONNECTIONS),
-            )
-        return self._client
-
-    def _error(self, answer: "httpx.Response", body: bytes) -> Exception:
-        status = answer.status_code
-        error = trouble(status, answer.headers.get("retry-after"), "Vercel", "this")
+    def _meant(self, error: UpstreamLost | UpstreamRefused, answer: Answer) -> Exception:
+        """Return an error with what the vendor says of it besides its status."""
+        status = answer.status
         if isinstance(error, UpstreamLost):
             if error.retry_after is None and status == 429:
                 error.retry_after = retry_after_seconds(_reset(answer.headers))
             return error
-        said = _said(body)
+        said = _said(answer.body)
         code = str(said.get("code", ""))[:80]
         if status == 401 or said.get("invalidToken") or said.get("missingToken"):
             return ApiRefused("Vercel does not accept this server's VERCEL_TOKEN", 401, code)
@@ -222,17 +177,6 @@ class VercelApi:
         message = message[:_LONGEST_MESSAGE].encode(errors="replace").decode()
         detail = f"{error}: {message}" if message else str(error)
         return ApiRefused(detail, status, code)
-
-
-async def _whole(answer: "httpx.Response", most: int) -> bytes:
-    pieces: list[bytes] = []
-    size = 0
-    async for piece in answer.aiter_bytes():
-        size += len(piece)
-        if size > most:
-            raise ApiRefused(f"Vercel's answer has over {most} bytes", answer.status_code)
-        pieces.append(piece)
-    return b"".join(pieces)
 
 
 def _values(body: bytes) -> list[Any]:

@@ -3,6 +3,9 @@
 Each write draws a nonce and adds it to the document's ``trail``, by which the next write knows what
 it replaces. A write that was sent twice finds itself there, also when others have written since.
 What has expired by its own time (``until``, Unix ms) is not there.
+
+A document that this process has just read or written is written without another look: its condition
+finds out whether it is still the same, and only then is it looked at.
 """
 
 import asyncio
@@ -26,6 +29,8 @@ _TRAIL = 12
 """Writes that others may have made before one knows that its own was the first."""
 
 _PAGE = 100
+_MAX_SEEN = 2000
+"""Documents of which a process remembers what it saw last."""
 
 
 class DynamoRecords:
@@ -34,6 +39,7 @@ class DynamoRecords:
     def __init__(self, client: Client, clock: Clock) -> None:
         self._client = client
         self._clock = clock
+        self._seen: dict[tuple[str, str], Mapping[str, Any]] = {}
 
     async def get(self, kind: str, id: str) -> Record | None:
         async with self._client.limited():
@@ -53,7 +59,9 @@ class DynamoRecords:
             raise TooLarge(f"a document has at most {MAX_VALUE_BYTES // 1024} KB")
         async with self._client.limited():
             for attempt in range(_ATTEMPTS):
-                there = await self._get(kind, id)
+                there = self._expected(kind, id, expect) if not attempt else None
+                if there is None:
+                    there = await self._get(kind, id)
                 record = Record(kind, id, self._version(there, expect) + 1, value, self._now_ms())
                 if await self._put(record, seconds, there):
                     return record
@@ -96,7 +104,9 @@ class DynamoRecords:
     async def delete(self, kind: str, id: str, *, expect: int | None = None) -> bool:
         async with self._client.limited():
             for attempt in range(_ATTEMPTS):
-                there = await self._get(kind, id)
+                there = self._expected(kind, id, expect) if not attempt else None
+                if not there or not self._lives(there):
+                    there = await self._get(kind, id)
                 if self._version(there, expect) == 0:
                     return False
                 try:
@@ -106,6 +116,7 @@ class DynamoRecords:
                         ReturnValues="ALL_OLD",
                         **_condition(there),
                     )
+                    self._seen.pop((kind, id), None)
                     return True
                 except Refused as refused:
                     if refused.repeated and not await self._get(kind, id):
@@ -133,14 +144,33 @@ class DynamoRecords:
             if not refused.repeated:
                 return False
             return nonce in _trail(await self._get(record.kind, record.id))
+        self._see(record.kind, record.id, item)
         return True
 
     async def _get(self, kind: str, id: str) -> Mapping[str, Any]:
-        if len(id.encode()) > MAX_ID_BYTES:
-            raise InvalidRequest(f"a document's id has at most {MAX_ID_BYTES} bytes")
         answer = await self._client.send("GetItem", Key=_key(kind, id), ConsistentRead=True)
         item: Mapping[str, Any] = answer.get("Item", {})
+        self._see(kind, id, item)
         return item
+
+    def _see(self, kind: str, id: str, item: Mapping[str, Any]) -> None:
+        """Remember of an item what the next write goes by; of one that is not there, nothing."""
+        self._seen.pop((kind, id), None)
+        if item:
+            if len(self._seen) >= _MAX_SEEN:
+                del self._seen[next(iter(self._seen))]
+            kept = ("version", "trail", "until")
+            self._seen[kind, id] = {name: item[name] for name in kept if name in item}
+
+    def _expected(self, kind: str, id: str, expect: int | None) -> Mapping[str, Any] | None:
+        """Return what this process saw there last, if ``expect`` agrees with it; else None.
+
+        What it never saw is not there, to whoever expects that.
+        """
+        seen = self._seen.get((kind, id), {})
+        if expect is None:
+            return seen or None
+        return seen if self._number(seen) == expect else None
 
     async def _living(self, kind: str, id: str) -> Mapping[str, Any]:
         item = await self._get(kind, id)
@@ -151,10 +181,14 @@ class DynamoRecords:
 
     def _version(self, item: Mapping[str, Any], expect: int | None) -> int:
         """Return the version that is there, 0 for none; raise Conflict for another expectation."""
-        version = int(item["version"]["N"]) if item and self._lives(item) else 0
+        version = self._number(item)
         if expect is not None and expect != version:
             raise Conflict(f"the document has version {version}, not {expect}")
         return version
+
+    def _number(self, item: Mapping[str, Any]) -> int:
+        """Return the version of an item that was read, 0 where nothing is there any more."""
+        return int(item["version"]["N"]) if item and self._lives(item) else 0
 
     def _now_ms(self, later: float = 0.0) -> int:
         return int((self._clock() + later) * 1000)
@@ -197,4 +231,6 @@ def _sk(id: str) -> str:
 
 
 def _key(kind: str, id: str) -> dict[str, dict[str, str]]:
+    if len(id.encode()) > MAX_ID_BYTES:
+        raise InvalidRequest(f"a document's id has at most {MAX_ID_BYTES} bytes")
     return key(_pk(kind), _sk(id))

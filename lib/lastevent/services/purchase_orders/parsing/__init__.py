@@ -47,15 +47,12 @@ def kind_of(text: str, content_type: str = "") -> Kind:
 
 def decode(content: bytes) -> str:
     """Return the text of a file in UTF-8, or in UTF-16 with its mark; raise BadOrder."""
-    for mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        if content.startswith(mark):
-            try:
-                return content.decode("utf-16")
-            except UnicodeDecodeError as error:
-                raise BadOrder([(1, "the file begins like UTF-16, and is not")]) from error
+    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode("utf-16" if is_utf16 else "utf-8-sig")
     except UnicodeDecodeError as error:
+        if is_utf16:
+            raise BadOrder([(1, "the file begins like UTF-16, and is not")]) from error
         place = content.count(b"\n", 0, error.start) + 1
         wrong = f"the byte 0x{content[error.start]:02X} is not UTF-8: save the file as UTF-8"
         raise BadOrder([(place, wrong)]) from error

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 Role = Literal["sku", "description", "quantity", "price", "total", "currency", "image", "barcode"]
@@ -46,7 +46,7 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 def folded(text: str) -> str:
     """Return a name as it is compared: without case, accents, marks and units in brackets."""
-    text = re.sub(r"[(\[].*?[)\]]", " ", _CAMEL.sub(" ", text))
+    text = re.sub(r"[(\[][^()\[\]]*[)\]]", " ", _CAMEL.sub(" ", text))
     plain = unicodedata.normalize("NFKD", text.casefold())
     letters = "".join(c for c in plain if not unicodedata.combining(c))
     return " ".join(re.sub(r"[^a-z0-9]+", " ", letters).split())
@@ -79,6 +79,25 @@ def roles(names: Iterable[str]) -> dict[Role, int]:
     if spare and "description" not in found:
         found["description"] = spare[0]
     return found
+
+
+def quantities(names: Iterable[str]) -> list[int]:
+    """Return which of the columns ``names`` are called a quantity."""
+    return [place for place, name in enumerate(names) if _ROLE_OF.get(folded(name)) == "quantity"]
+
+
+def texts_of(
+    fields: Sequence[str], found: Mapping[Role, int], counts: Sequence[int]
+) -> dict[Role, str]:
+    """Return the parts of a line by what ``roles`` and ``quantities`` say of its columns.
+
+    Where several columns are the quantity and do not agree, it is all that they say: no number.
+    """
+    texts = {role: fields[at] for role, at in found.items() if at < len(fields)}
+    said = [fields[at].strip() for at in counts if at < len(fields)]
+    if several := [text for text in dict.fromkeys(said) if text]:
+        texts["quantity"] = " / ".join(several)
+    return texts
 
 
 def about(name: str) -> About | None:

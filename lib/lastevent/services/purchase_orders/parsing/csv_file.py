@@ -2,11 +2,18 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from lastevent.services.purchase_orders.order import Order
-from lastevent.services.purchase_orders.parsing.columns import Role, about, is_total, roles
+from lastevent.services.purchase_orders.parsing.columns import (
+    Role,
+    about,
+    is_total,
+    quantities,
+    roles,
+    texts_of,
+)
 from lastevent.services.purchase_orders.parsing.fault import BadOrder
 from lastevent.services.purchase_orders.parsing.rows import Row, make_order
 
@@ -34,6 +41,7 @@ def parse_csv(text: str) -> Order:
             [(head, f"no column is {lacking}, such as {example!r}, among: {told or 'nothing'}")],
             recognised=len(found) > 1,
         )
+    counts = quantities(names)
     rows: list[Row] = []
     faults: list[tuple[int, str]] = []
     for place, fields in records[at + 1 :]:
@@ -48,7 +56,7 @@ def parse_csv(text: str) -> Order:
                 )
             )
             continue
-        rows.append(Row(place, _texts(fields, found)))
+        rows.append(Row(place, texts_of(fields, found, counts)))
     if faults:
         raise BadOrder(faults)
     if not rows:
@@ -103,10 +111,6 @@ def _header(records: Sequence[_Record]) -> tuple[int, dict[Role, int]]:
     named = [roles(fields) for _, fields in records[:HEADER_WITHIN]]
     best = max(range(len(named)), key=lambda place: (len(named[place]), -place))
     return best, named[best]
-
-
-def _texts(fields: Sequence[str], found: Mapping[Role, int]) -> dict[Role, str]:
-    return {role: fields[at] for role, at in found.items() if at < len(fields)}
 
 
 def _said_before(records: Sequence[_Record]) -> dict[str, str]:

@@ -6,7 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lastevent.services.purchase_orders.order import Order
-from lastevent.services.purchase_orders.parsing.columns import Role, about, folded, roles
+from lastevent.services.purchase_orders.parsing.columns import (
+    about,
+    folded,
+    quantities,
+    roles,
+    texts_of,
+)
 from lastevent.services.purchase_orders.parsing.fault import BadOrder
 from lastevent.services.purchase_orders.parsing.rows import Row, make_order
 
@@ -55,11 +61,21 @@ def _document(text: str) -> Any:
     def placed(pairs: list[tuple[str, Any]]) -> _Placed:
         made = _Placed(pairs)
         made.place = next(places, 1)
+        if len(made) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise BadOrder([(made.place, f"the member {twice[:40]!r} is there more than once")])
         return made
 
     try:
-        # Numbers with a fraction as they are written: money is no float.
-        return json.loads(text, object_pairs_hook=placed, parse_float=str, parse_constant=_refuse)
+        # Numbers as they are written: money is no float, and Python's integers have a length.
+        return json.loads(
+            text,
+            object_pairs_hook=placed,
+            parse_float=str,
+            parse_int=str,
+            parse_constant=_refuse,
+        )
     except json.JSONDecodeError as error:
         raise BadOrder([(error.lineno, f"{error.msg} (column {error.colno})")]) from error
     except RecursionError as error:
@@ -103,10 +119,8 @@ def _lines(document: Any, depth: int = 0) -> tuple[_Placed | None, list[Any]] | 
 
 def _row(line: _Placed) -> Row:
     flat = dict(_flat(line))
-    names = list(flat)
-    found = roles(names)
-    texts: dict[Role, str] = {role: flat[names[at]] for role, at in found.items()}
-    return Row(line.place, texts)
+    names, fields = list(flat), list(flat.values())
+    return Row(line.place, texts_of(fields, roles(names), quantities(names)))
 
 
 def _flat(line: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -145,6 +159,6 @@ def _about(order: _Placed | None) -> dict[str, str]:
         what = about(name)
         if isinstance(value, Mapping):  # {"supplier": {"name": "ACME"}}
             value = value.get("name", value.get("id"))
-        if what is not None and isinstance(value, str | int):
+        if what is not None and isinstance(value, str):
             said.setdefault(what, str(value))
     return said

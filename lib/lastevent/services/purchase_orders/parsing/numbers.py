@@ -8,10 +8,16 @@ CURRENCIES = {"€": "EUR", "$": "USD", "£": "GBP", "¥": "JPY"}
 CODES = frozenset(
     re.findall(
         "[A-Z]{3}",
-        "AUD BRL CAD CHF CNY CZK DKK EUR GBP HKD HUF INR JPY KRW MXN NOK NZD PLN RON SEK SGD TRY "
-        "USD ZAR",
+        "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP "
+        "BYN BZD CAD CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP "
+        "GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES "
+        "KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU "
+        "MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON "
+        "RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND "
+        "TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VES VND VUV WST XAF XCD XOF XPF YER ZAR ZMW ZWG",
     )
 )
+"""ISO 4217, what is paid with."""
 
 _MONEY = re.compile(
     r"^(?P<before>[^\d+.,'-]*)(?P<number>[-+]?[\d.,'\u00a0\u202f ]*\d)(?P<after>\D*)$"
@@ -19,6 +25,12 @@ _MONEY = re.compile(
 _PLAIN = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 _GROUPS = re.compile(r"[-+]?\d{1,3}(?:([.,' ])\d{3})(?:\1\d{3})*")
 _ONE_MARK = re.compile(r"[-+]?\d*([.,])(\d+)")
+
+
+def currency_code(text: str) -> str:
+    """Return the code of a currency by its sign or its code, "" for what is neither."""
+    code = CURRENCIES.get(text.strip(), text.strip().upper())
+    return code if code in CODES else ""
 
 
 def split_money(text: str) -> tuple[str, str]:
@@ -29,8 +41,8 @@ def split_money(text: str) -> tuple[str, str]:
     found = _MONEY.match(text.strip())
     if found is None:
         return "", ""
-    around = (found["before"] + found["after"]).replace("\u00a0", " ").strip().upper()
-    code = CURRENCIES.get(around, around if around in CODES else "")
+    around = (found["before"] + found["after"]).replace("\u00a0", " ").strip()
+    code = currency_code(around)
     if around and not code:
         return "", ""
     return re.sub(r"[\u00a0\u202f]", " ", found["number"]).strip(), code

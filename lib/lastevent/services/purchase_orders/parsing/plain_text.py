@@ -18,23 +18,28 @@ from lastevent.services.purchase_orders.parsing.rows import Row, make_order
 SURENESS = 95
 """Of the best line: prose may always mean something else."""
 
+LINE_ENDS = re.compile(r"\r\n?|\n")
 LONGEST_LINE = 500
 """Longer lines are no lines of an order."""
 
 _UNIT = r"(?:x|×|pcs?\.?|pieces?|units?|ea\.?|stk\.?|stück|mal|fois|uds?\.?)"
+_NUMBER = r"-?\d[\d.,']{0,20}"
 _SKU = r"[A-Z0-9](?:[A-Z0-9]|[-_./](?=[A-Z0-9])){1,40}"
 _BULLET = re.compile(r"^\s*(?:[*•·]|-(?=\s)|\d{1,3}[.)](?=\s))\s*")
 _COUNT_FIRST = re.compile(
-    rf"(?P<quantity>-?\d[\d.,']*)\s*(?:{_UNIT}(?=[\s:])\s*(?:of\s+)?|×\s*)(?P<rest>\S.*)",
+    rf"(?P<quantity>{_NUMBER})\s*(?:{_UNIT}(?=[\s:])\s*(?:of\s+)?|×\s*)(?P<rest>\S.*)",
     re.IGNORECASE,
 )
 _COUNT_LAST = re.compile(
-    rf"(?P<rest>\S.*?)[\s,:–-]+(?:(?:qty|quantity|menge|anzahl)[:\s]*(?P<named>-?\d[\d.,']*)|"
-    rf"(?P<quantity>-?\d[\d.,']*)\s*{_UNIT})(?P<after>[\s,]*(?:(?:@|à|at|je|a)\s.*|[€$£\d].*)?)$",
+    # One mark before the count, more of them are the name's: or a row of marks is tried from each.
+    rf"(?P<rest>\S.*?)[\s,:–-](?:(?:qty|quantity|menge|anzahl)[:\s]{{0,9}}(?P<named>{_NUMBER})|"
+    rf"(?P<quantity>{_NUMBER})\s{{0,9}}{_UNIT})"
+    r"(?P<after>[\s,]*(?:(?:@|à|at|je|a)\s.*|[€$£\d].*)?)$",
     re.IGNORECASE,
 )
 _COUNT_WITHIN = re.compile(  # We also need 12 x Blue Mug
-    r"[^\d]{1,40}\s(?P<quantity>-?\d[\d.,']*)\s*(?:x|×|pcs?\.?|stk\.?)\s+(?P<rest>\S.*)",
+    rf"[^\d]{{1,40}}\s(?P<quantity>{_NUMBER})\s*"
+    r"(?:x|×|pcs?\.?|pieces?|units?|stk\.?|stück|uds?\.?)\s+(?:of\s+)?(?P<rest>\S.*)",
     re.IGNORECASE,
 )
 _NAMED_SKU = re.compile(
@@ -44,12 +49,12 @@ _NAMED_SKU = re.compile(
     re.IGNORECASE,
 )
 _BRACKETED_SKU = re.compile(rf"[(\[]\s*(?P<sku>{_SKU})\s*[)\]]")
-_MONEY = r"(?:[€$£]\s?|[A-Z]{3}\s)?\d[\d.,']*(?:\s?(?:[€$£]|[A-Z]{3}\b))?"
+_MONEY = r"(?:[€$£]\s?|[A-Z]{3}\s)?\d[\d.,']{0,20}(?:\s?(?:[€$£]|[A-Z]{3}\b))?"
 _PRICE = re.compile(
     rf"(?:@|\bat\b|\bà\b|\bje\b|\ba\b)\s*(?P<price>{_MONEY})(?:\s*(?:each|/\s?\w+|pro\s\w+))?"
 )
 _PRICE_LAST = re.compile(
-    rf"[\s,;:–-]+(?P<price>{_MONEY})\s*(?:each|ea\.?|per\s\w+|/\s?(?:pc|pcs|unit|stk)\.?)$",
+    rf"[\s,;:–-](?P<price>{_MONEY})\s*(?:each|ea\.?|per\s\w+|/\s?(?:pc|pcs|unit|stk)\.?)$",
     re.IGNORECASE,
 )
 _TOTAL_LAST = re.compile(rf"\s*(?:=|\btotal:?)\s*(?P<total>{_MONEY})$", re.IGNORECASE)
@@ -69,7 +74,7 @@ def parse_text(text: str) -> Order:
     """
     rows: list[Row] = []
     said: dict[str, str] = {}
-    for place, line in enumerate(text.splitlines(), 1):
+    for place, line in enumerate(LINE_ENDS.split(text), 1):
         if len(line) > LONGEST_LINE or line.startswith(">"):
             continue  # the latter is quoted from an earlier mail
         texts = _read(line)

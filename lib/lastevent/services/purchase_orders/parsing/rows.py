@@ -20,8 +20,7 @@ from lastevent.services.purchase_orders.order import (
 from lastevent.services.purchase_orders.parsing.columns import Role
 from lastevent.services.purchase_orders.parsing.fault import BadOrder
 from lastevent.services.purchase_orders.parsing.numbers import (
-    CODES,
-    CURRENCIES,
+    currency_code,
     decimal_mark,
     number,
     split_money,
@@ -34,9 +33,14 @@ NO_PRICE = 10
 UNSURE_NUMBER = 15
 OTHER_TOTAL = 30
 
+LONGEST_NUMBER = 30
+
 _MONEY_ROLES: tuple[Role, ...] = ("price", "total")
 _UNITS = re.compile(r"\s*(?:x|pcs?|pieces?|units?|ea|each|stk|stück|st|pz|uds?)\.?$", re.IGNORECASE)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]+")
+# Halves of characters too: JSON may name them, and no store takes them.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029\ud800-\udfff]+")
+_SHORTENED = re.compile(r"\d([.,]\d+)?e\+\d+", re.IGNORECASE)
+"""What a spreadsheet makes of a long number: 4.00638E+12. The rest of its digits is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +88,13 @@ def make_order(
     marks = _Marks.of(rows, mark)
     lines: list[Line] = []
     faults: list[tuple[int, str]] = []
-    currencies = [about["currency"].upper()] if about.get("currency", "").upper() in CODES else []
+    currencies = [currency_code(about.get("currency", ""))]
     for row in rows:
-        found = [fault for fault in (_too_long(row), _nameless(row)) if fault]
-        quantity = _quantity(row, marks, found)
-        price, unsure, code = _price(row, marks, found)
+        found = [fault for fault in (_too_long(row), _shortened(row), _nameless(row)) if fault]
+        quantity, unsure_quantity = _quantity(row, marks, found)
+        price, unsure_price = _price(row, marks, found)
         images = _images(row, found)
-        currencies += [code] if code else []
+        currencies += _currencies(row, found)
         if found:
             faults += [(row.place, what) for what in found]
             continue
@@ -100,7 +104,7 @@ def make_order(
                 (NO_SKU, not row.get("sku")),
                 (NO_DESCRIPTION, not row.get("description")),
                 (NO_PRICE, price is None),
-                (UNSURE_NUMBER, unsure),
+                (UNSURE_NUMBER, unsure_quantity or unsure_price),
                 (OTHER_TOTAL, not _fits(row, marks, quantity, price)),
             )
             if holds
@@ -119,17 +123,16 @@ def make_order(
         )
     if len({image for line in lines for image in line.images}) > MAX_ORDER_IMAGES:
         faults.append((rows[0].place, f"an order has at most {MAX_ORDER_IMAGES} images"))
-    if len(set(currencies)) > 1:
-        faults.append(
-            (rows[0].place, f"more than one currency: {', '.join(sorted(set(currencies)))}")
-        )
+    named = sorted({code for code in currencies if code})
+    if len(named) > 1:
+        faults.append((rows[0].place, f"more than one currency: {', '.join(named)}"))
     if faults:
         raise BadOrder(faults)
     return Order(
         lines=tuple(lines),
         number=_short(about.get("number", "")),
         supplier=_short(about.get("supplier", "")),
-        currency=currencies[0] if currencies else "",
+        currency=named[0] if named else "",
         notes=tuple(notes),
     )
 
@@ -152,15 +155,28 @@ def _too_long(row: Row) -> str | None:
     return None
 
 
+def _shortened(row: Row) -> str | None:
+    roles: tuple[Role, ...] = ("sku", "barcode")
+    for role in roles:
+        if _SHORTENED.fullmatch(row.get(role)):
+            return (
+                f"the {role} {row.get(role)!r} has lost digits: format its column as text before "
+                "it is exported"
+            )
+    return None
+
+
 def _nameless(row: Row) -> str | None:
     if row.get("sku") or row.get("description"):
         return None
     return "neither a SKU nor a description says which product"
 
 
-def _quantity(row: Row, marks: _Marks, faults: list[str]) -> int:
+def _quantity(row: Row, marks: _Marks, faults: list[str]) -> tuple[int, bool]:
+    """Return the quantity, and whether it may have been meant otherwise."""
     text = row.get("quantity")
-    read = number(_bare(text), marks.quantity)
+    bare = _bare(text)
+    read = number(bare, marks.quantity) if len(bare) <= LONGEST_NUMBER else None
     if not text:
         faults.append("the quantity is missing")
     elif read is None:
@@ -170,28 +186,34 @@ def _quantity(row: Row, marks: _Marks, faults: list[str]) -> int:
     elif not 1 <= read[0] <= MAX_QUANTITY:
         faults.append(f"the quantity is {text[:40]}: write a whole number from 1 to {MAX_QUANTITY}")
     else:
-        return int(read[0])
-    return 0
+        # 1.000 is one piece by three decimals, as some systems write it, or a thousand.
+        return int(read[0]), read[1] or (read[0] < 1000 and bare[-4:] in (".000", ",000"))
+    return 0, False
 
 
-def _price(row: Row, marks: _Marks, faults: list[str]) -> tuple[Decimal | None, bool, str]:
+def _currencies(row: Row, faults: list[str]) -> list[str]:
+    """Return what the row says of its currency, beside its money too."""
+    named = row.get("currency")
+    code = currency_code(named)
+    if named and not code:
+        faults.append(f"the currency {named[:10]!r} is not known: write a code such as EUR")
+    return [code, *(split_money(row.get(role))[1] for role in _MONEY_ROLES)]
+
+
+def _price(row: Row, marks: _Marks, faults: list[str]) -> tuple[Decimal | None, bool]:
+    """Return the price, None if there is none, and whether it may have been meant otherwise."""
     text = row.get("price")
-    code = row.get("currency")
-    code = CURRENCIES.get(code, code.upper())
-    if code and code not in CODES:
-        faults.append(f"the currency {code[:10]!r} is not known: write a code such as EUR")
-        code = ""
     if not text:
-        return None, False, code
-    written, beside = split_money(text)
-    read = number(written, marks.money) if written else None
+        return None, False
+    written, _ = split_money(text)
+    read = number(written, marks.money) if 0 < len(written) <= LONGEST_NUMBER else None
     if read is None:
         faults.append(f"the price {text[:40]!r} is not a number")
     elif not 0 <= read[0] <= MAX_PRICE:
         faults.append(f"the price is {text[:40]}: write a number from 0 to {MAX_PRICE}")
     else:
-        return read[0], read[1], code or beside
-    return None, False, code
+        return read
+    return None, False
 
 
 def _fits(row: Row, marks: _Marks, quantity: int, price: Decimal | None) -> bool:

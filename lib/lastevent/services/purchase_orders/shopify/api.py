@@ -12,15 +12,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from lastevent import __version__
 from lastevent.core.errors import ConfigError, UpstreamLost, UpstreamRefused
-from lastevent.sources.http_status import trouble
-from lastevent.sources.tls import client_context
-
-if TYPE_CHECKING:
-    import httpx
+from lastevent.sources.http_service import HttpService
 
 VERSION = "2026-07"
 """Of the API: each is served for a year at least, and its inventory calls are what stock relies on
@@ -76,21 +71,21 @@ class ShopifyApi:
         self._url = (url or f"https://{shop}/admin/api/{VERSION}").rstrip("/") + "/graphql.json"
         self._bucket: _Bucket | None = None
         self._costs: dict[str, float] = {}
-        self._client: httpx.AsyncClient | None = None
+        self._service = HttpService("Shopify", {"X-Shopify-Access-Token": token})
 
     def __repr__(self) -> str:
         return f"<ShopifyApi {self.shop}>"
 
     async def aclose(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            await self._client.aclose()
+        await self._service.aclose()
 
     async def call(self, document: str, variables: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the ``data`` that a query or a mutation is answered with.
 
         A mutation whose answer is lost may have been carried out. Raises UpstreamLost for what
-        passes, with the seconds that the shop wants to be left alone, and ShopifyRefused.
+        passes, with the seconds that the shop wants to be left alone, ShopifyRefused, and
+        AnswerTooLarge.
         """
         for attempt in range(1, ATTEMPTS + 1):
             await self._afford(document)
@@ -158,63 +153,25 @@ class ShopifyApi:
         return text.encode(errors="replace").decode()
 
     async def _post(self, document: str, variables: Mapping[str, Any]) -> Mapping[str, Any]:
-        import httpx
-
-        client = await self._connected()
-        request = client.build_request(
-            "POST", self._url, json={"query": document, "variables": variables}
+        answer = await self._service.ask(
+            "POST",
+            self._url,
+            json={"query": document, "variables": variables},
+            seconds=CALL_SECONDS,
+            most_bytes=MAX_ANSWER_BYTES,
         )
-        try:
-            async with asyncio.timeout(CALL_SECONDS):
-                answer = await client.send(request, stream=True)
-                try:
-                    content = await _whole(answer)
-                finally:
-                    await answer.aclose()
-        except (httpx.HTTPError, TimeoutError):
-            raise UpstreamLost("Shopify does not answer") from None
-        if not answer.is_success:
-            retry_after = answer.headers.get("retry-after")
-            error = trouble(answer.status_code, retry_after, "Shopify", "this")
-            if answer.status_code in (401, 403):
+        if error := answer.trouble("this"):
+            if answer.status in (401, 403):
                 raise ShopifyRefused("Shopify does not accept this server's SHOPIFY_ACCESS_TOKEN")
             raise error if isinstance(error, UpstreamLost) else ShopifyRefused(str(error))
         try:
-            body = json.loads(content)
+            body = json.loads(answer.body)
         except (ValueError, RecursionError):
             raise UpstreamLost("Shopify's answer is not JSON") from None
         if not isinstance(body, Mapping):
             raise UpstreamLost("Shopify's answer is no JSON object")
         return body
 
-    async def _connected(self) -> "httpx.AsyncClient":
-        import httpx
-
-        if self._client is None:
-            context = await client_context()
-        if self._client is None:  # another call may have made it meanwhile
-            self._client = httpx.AsyncClient(
-                headers={
-                    "X-Shopify-Access-Token": self._token,
-                    "User-Agent": f"lastevent/{__version__}",
-                },
-                timeout=httpx.Timeout(CALL_SECONDS, connect=5.0),
-                verify=context,
-                trust_env=False,
-            )
-        return self._client
-
 
 class _Throttled(UpstreamLost):
     """The bucket did not hold what the call costs."""
-
-
-async def _whole(answer: "httpx.Response") -> bytes:
-    pieces: list[bytes] = []
-    size = 0
-    async for piece in answer.aiter_bytes():
-        size += len(piece)
-        if size > MAX_ANSWER_BYTES:
-            raise ShopifyRefused(f"Shopify's answer has over {MAX_ANSWER_BYTES} bytes")
-        pieces.append(piece)
-    return b"".join(pieces)

@@ -15,6 +15,7 @@ from lastevent.services.purchase_orders.order import digest, slug
 from lastevent.services.purchase_orders.records import Product
 from lastevent.services.purchase_orders.shopify.api import ShopifyApi, ShopifyRefused
 
+LONGEST_TITLE = 255
 MAX_VARIANTS = 10
 """Of a product that are looked at. Those that we make have one, and each costs points."""
 
@@ -154,7 +155,7 @@ class Shop:
             variant["barcode"] = product.barcode
         input = {
             "handle": handle(product.sku),
-            "title": product.title,
+            "title": product.title[:LONGEST_TITLE],
             "status": "DRAFT",
             "productOptions": [{"name": "Title", "values": [{"name": "Default Title"}]}],
             "variants": [variant],

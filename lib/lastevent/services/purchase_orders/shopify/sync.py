@@ -1,13 +1,14 @@
 """An order's products and quantities, brought to a shop."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from lastevent.core.errors import NotFound
 from lastevent.services.purchase_orders.order import Order
 from lastevent.services.purchase_orders.records import OrderRecords, Product
 from lastevent.services.purchase_orders.shopify.shop import Shop
-from lastevent.services.purchase_orders.shopify.stock import BATCH, Stock
+from lastevent.services.purchase_orders.shopify.stock import BATCH, ItemsGone, Stock
 
 PRODUCTS_SHARE = 70.0
 """Of the whole, in percent: finding and creating products takes the longer part."""
@@ -16,9 +17,10 @@ type Tell = Callable[[float, str], Awaitable[None]]
 
 
 async def bring_products(
-    records: OrderRecords, shop: Shop, order: Order, tell: Tell
+    records: OrderRecords, shop: Shop, order: Order, id: str, tell: Tell
 ) -> tuple[dict[str, str], int]:
-    """See to it that the shop has each product; return its items by SKU, and how many are new."""
+    """See to it that the shop has each product; return its items by SKU, and how many of them the
+    order of this ``id`` has made there."""
     items: dict[str, str] = {}
     created = 0
     for number, sku in enumerate(order.by_product, 1):
@@ -26,8 +28,8 @@ async def bring_products(
         if product is None:
             raise NotFound(f"the product {sku} is gone from the records")
         if product.shopify.get("shop") != shop.name:
-            product, is_new = await _brought(records, shop, product)
-            created += is_new
+            product = await _brought(records, shop, product, id)
+        created += product.shopify.get("order") == id
         items[sku] = product.shopify["item"]
         await tell(
             PRODUCTS_SHARE * number / len(order.by_product),
@@ -36,15 +38,26 @@ async def bring_products(
     return items, created
 
 
-async def add_stock(stock: Stock, order: Order, items: dict[str, str], tell: Tell) -> None:
-    """Add the order's quantities to the shop's stock, in changes that are made once."""
+async def add_stock(
+    records: OrderRecords, stock: Stock, order: Order, items: Mapping[str, str], tell: Tell
+) -> None:
+    """Add the order's quantities to the shop's stock, in changes that are made once.
+
+    Raises ItemsGone once it is forgotten that those are there: the next attempt brings them anew.
+    """
     skus = list(order.by_product)
     for batch, first in enumerate(range(0, len(skus), BATCH)):
         quantities: dict[str, int] = {}
         for sku in skus[first : first + BATCH]:
             pieces = sum(line.quantity for line in order.by_product[sku])
             quantities[items[sku]] = quantities.get(items[sku], 0) + pieces
-        await stock.add(batch, quantities)
+        try:
+            await stock.add(batch, quantities)
+        except ItemsGone as error:
+            for sku in skus:
+                if items[sku] in error.items:
+                    await records.change_product(sku, partial(_without, items[sku]))
+            raise
         done = min(first + BATCH, len(skus))
         await tell(
             PRODUCTS_SHARE + (100 - PRODUCTS_SHARE) * done / len(skus),
@@ -52,10 +65,15 @@ async def add_stock(stock: Stock, order: Order, items: dict[str, str], tell: Tel
         )
 
 
-async def _brought(records: OrderRecords, shop: Shop, product: Product) -> tuple[Product, bool]:
+async def _brought(records: OrderRecords, shop: Shop, product: Product, order: str) -> Product:
     found = await shop.find(product.sku)
-    is_new = found is None
+    maker = {} if found is not None else {"order": order}
     if found is None:
         found = await shop.create(product)
-    ids = {"shop": shop.name, **found.ids}
-    return await records.change_product(product.sku, lambda it: replace(it, shopify=ids)), is_new
+    ids = {"shop": shop.name, **found.ids, **maker}
+    return await records.change_product(product.sku, lambda it: replace(it, shopify=ids))
+
+
+def _without(item: str, product: Product) -> Product:
+    """Return a product that is not in the shop any more, if it is that item which was there."""
+    return replace(product, shopify={}) if product.shopify.get("item") == item else product
