@@ -306,6 +306,15 @@ def test_nothing_but_what_nextauth_writes_is_taken(header: dict[str, Any]) -> No
     refusal({FOUR: made(header)})
 
 
+@pytest.mark.parametrize("claims", [{"sub": "u"}, {"sub": "u", "exp": "soon"}])
+def test_a_session_without_an_end_is_none(claims: dict[str, Any]) -> None:
+    (four,) = (cookie for cookie in COOKIES if cookie.name == FOUR)
+    (key,) = Sessions((SECRET,))._derived(four)
+    registry = JWERegistry(algorithms=["dir", "A256GCM"])
+    text = jwt.encode({"alg": "dir", "enc": "A256GCM"}, claims, key, registry=registry)
+    assert "its exp claim" in refusal({FOUR: text})
+
+
 SEGMENT = st.text('ABCDEFabcdef0123456789-_={}" é', max_size=60)
 
 

@@ -225,6 +225,49 @@ async def test_whoever_dies_at_an_end_it_is_told_once(
         pytest.fail("it never came to its end")
 
 
+class Slow(Webhook):
+    """Is answered when a test says so."""
+
+    def __init__(self) -> None:
+        super().__init__("https://hooks.example", KEY)
+        self.asked, self.answered = asyncio.Event(), asyncio.Event()
+
+    async def post(self, id: str, body: bytes) -> None:
+        self.asked.set()
+        await self.answered.wait()
+
+
+async def test_who_comes_too_late_with_an_answer_changes_nothing(
+    alerts: Alerts, other: Alerts, receiver: Receiver, clock: Clock
+) -> None:
+    """By then its claim is another's, who has told it, and its end is still to be told."""
+    slow = Slow()
+    late = asyncio.create_task(replace(alerts, webhook=slow).notice(*RATE, QUIET_SECONDS))
+    await asyncio.wait_for(slow.asked.wait(), 5)
+    clock.now += CLAIM_MS / 1000 + 1
+    await other.sweep()
+    assert receiver.types == ["alert.raised"]
+    clock.now += QUIET_SECONDS + 1
+    receiver.faults = [404]
+    await other.sweep()
+    slow.answered.set()
+    assert await asyncio.wait_for(late, 5)
+    clock.now += HOUR
+    await other.sweep()
+    assert receiver.types == ["alert.raised", "alert.resolved"]
+
+
+async def test_what_is_seen_all_the_time_is_not_written_each_time(
+    store: Store, alerts: Alerts, clock: Clock
+) -> None:
+    await alerts.notice(*RATE, QUIET_SECONDS)
+    (before,) = await store.records.query(KIND)
+    for _ in range(5):
+        clock.now += QUIET_SECONDS / 30
+        await alerts.notice(*RATE, QUIET_SECONDS)
+    assert await store.records.query(KIND) == [before]
+
+
 async def test_a_receiver_that_is_away_is_told_when_it_is_back(
     store: Store, alerts: Alerts, other: Alerts, receiver: Receiver, clock: Clock
 ) -> None:
