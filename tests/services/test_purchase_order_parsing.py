@@ -207,6 +207,7 @@ def test_a_column_says_what_one_number_does_not() -> None:
     first, second = parse(text.encode()).lines
     assert (first.price, second.price) == ("1234", "4.50")
     assert first.confidence == second.confidence
+    assert line("sku;menge;preis\nA;2;1,234\n").price == "1.234", "who writes ; writes a comma"
 
 
 @pytest.mark.parametrize(

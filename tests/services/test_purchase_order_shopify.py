@@ -15,6 +15,7 @@ from lastevent.services.purchase_orders.shopify import api as api_module
 from lastevent.services.purchase_orders.shopify import stock as stock_module
 from lastevent.services.purchase_orders.shopify.api import ShopifyApi, ShopifyRefused
 from lastevent.services.purchase_orders.shopify.shop import Shop, handle
+from lastevent.services.purchase_orders.shopify.stock import KIND, Plan
 from lastevent.services.purchase_orders.stages import PurchaseOrders
 from lastevent.services.workflow.values import Skipped
 from lastevent.sources.http_service import AnswerTooLarge
@@ -341,23 +342,84 @@ async def test_a_product_that_is_deleted_once_it_is_planned_with_is_made_anew(
     assert (await shop.state()).stock == STOCK
 
 
-async def test_a_key_whose_change_has_failed_is_not_used_again(
-    store: Store, shop: Shopify, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "code",
+    [
+        "CHANGE_FROM_QUANTITY_STALE",
+        "IDEMPOTENCY_PREVIOUS_ATTEMPT_FAILED",
+        "INVALID_INVENTORY_ITEM",
+        "ITEM_NOT_STOCKED_AT_LOCATION",
+    ],
+)
+async def test_what_was_not_done_is_planned_anew_under_another_key(
+    store: Store, shop: Shopify, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
-    """So the shop answers who asks again after a refusal that nobody could write down."""
+    """A failed key is what the shop says to who asks again after a refusal that nobody noted."""
     context, orders = await prepared(store, shop), Orders(store, shop)
     setting, keys = Shop.set_stock, []
 
     async def refused_first(self: Shop, *args: Any, key: str, order: str) -> None:
         keys.append(key)
         if key == keys[0]:
-            raise ShopifyRefused("use another", ["IDEMPOTENCY_PREVIOUS_ATTEMPT_FAILED"])
+            raise ShopifyRefused("use another", [code])
         await setting(self, *args, key=key, order=order)
 
     monkeypatch.setattr(Shop, "set_stock", refused_first)
     await run(orders.workflow(), context, SYNC)
     assert len(keys) == 2
     await arrived_once(shop)
+
+
+async def test_a_change_that_is_under_way_is_waited_for(
+    store: Store, shop: Shopify, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, orders = await prepared(store, shop), Orders(store, shop)
+    setting, keys = Shop.set_stock, []
+
+    async def busy_first(self: Shop, *args: Any, key: str, order: str) -> None:
+        keys.append(key)
+        if len(keys) == 1:
+            raise ShopifyRefused("in progress", [stock_module.BUSY])
+        await setting(self, *args, key=key, order=order)
+
+    monkeypatch.setattr(Shop, "set_stock", busy_first)
+    with pytest.raises(UpstreamLost):
+        await run(orders.workflow(), context, SYNC)
+    await run(orders.workflow(), context, SYNC)
+    assert len(set(keys)) == 1, "another key could add it twice"
+    await arrived_once(shop)
+
+
+async def test_what_another_has_done_meanwhile_is_not_asked_for(
+    store: Store, shop: Shopify, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, orders = await prepared(store, shop), Orders(store, shop)
+    looked = Shop.stock
+
+    async def done_meanwhile(self: Shop, *args: Any) -> dict[str, int | None]:
+        plan = Plan(attempt=1, made=time(), done=True, location="", changes={})
+        await store.records.put(KIND, "m1/po_1/0000", plan.text, expect=0)
+        return await looked(self, *args)
+
+    monkeypatch.setattr(Shop, "stock", done_meanwhile)
+    await run(orders.workflow(), context, SYNC)
+    assert set((await shop.state()).stock.values()) <= {0, None}
+
+
+async def test_two_skus_that_are_one_item_in_the_shop_are_added_up(
+    store: Store, shop: Shopify, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after somebody has renamed a variant there."""
+    await shop.add("MUG-01", quantity=5)
+    context, orders = await prepared(store, shop), Orders(store, shop)
+    finding = Shop.find
+
+    async def the_same(self: Shop, sku: str) -> Any:
+        return await finding(self, "MUG-01")
+
+    monkeypatch.setattr(Shop, "find", the_same)
+    await run(orders.workflow(), context, SYNC)
+    await arrived_once(shop, {"MUG-01": 28})
 
 
 async def test_a_title_is_as_long_as_the_shop_takes_it(store: Store, shop: Shopify) -> None:

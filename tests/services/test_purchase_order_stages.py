@@ -2,17 +2,18 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from time import sleep
 from typing import Any
 
 import pytest
 
 from infra.local.shopify import Shopify
-from lastevent.core.errors import NotFound, TooLarge, UpstreamLost
+from lastevent.core.errors import NotFound, TooLarge, Transient, UpstreamLost
 from lastevent.services.purchase_orders import pictures, thumbnails
 from lastevent.services.purchase_orders.images import FETCH_SECONDS, Images
-from lastevent.services.purchase_orders.order import MAX_ORDER_IMAGES
+from lastevent.services.purchase_orders.order import MAX_ORDER_IMAGES, Line
 from lastevent.services.purchase_orders.parsing import BadOrder, parse
 from lastevent.services.purchase_orders.records import (
     IMAGES,
@@ -24,6 +25,7 @@ from lastevent.services.purchase_orders.records import (
     THUMBNAILS,
     OrderRecords,
     Product,
+    Thumbnail,
     merged,
 )
 from lastevent.services.purchase_orders.stages import (
@@ -271,6 +273,45 @@ async def test_hosts_that_do_not_answer_are_waited_for_once_an_order(
     assert len(asked) == pictures.FETCHES
     await run(workflow, Context(context.content, subject="po_2"), STAGES[:4])
     assert len(asked) == 2 * pictures.FETCHES
+
+
+async def test_pictures_are_made_small_one_at_a_time(
+    store: Store, shop: Shopify, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes some 100 MB, and a function may have little more."""
+    making, at_once = 0, 0
+
+    def make(content: bytes) -> Mapping[int, Thumbnail]:
+        nonlocal making, at_once
+        making += 1
+        at_once = max(at_once, making)
+        sleep(0.02)
+        making -= 1
+        return {}
+
+    monkeypatch.setattr(thumbnails, "make", make)
+    orders = PurchaseOrders(store, images(shop))
+    await run(orders.workflow(), Context(pictured(shop, "a.png", "b.jpg", "c.png")), STAGES[:5])
+    assert at_once == 1
+    await orders.aclose()
+
+
+async def test_lines_that_are_not_to_be_read_yet_are_waited_for(store: Store) -> None:
+    workflow = PurchaseOrders(store, Images()).workflow()
+    await run(workflow, Context(SMALL), STAGES[:2])
+    await store.records.delete(LINES, "m1/po_1/0002")
+    with pytest.raises(Transient, match="not all to be read"):
+        await run(workflow, Context(SMALL), STAGES[2:3])
+
+
+async def test_a_line_that_is_there_otherwise_is_written_anew(store: Store) -> None:
+    records = OrderRecords(store, "m1")
+    for quantity in (1, 2, 2):
+        await records.write_line("po_1", 1, Line(place=1, quantity=quantity, sku="A"))
+    assert [line.quantity for line in await records.lines("po_1")] == [2]
+    record = await store.records.get(LINES, "m1/po_1/0001")
+    assert record is not None
+    assert record.version == 2
 
 
 def test_all_hosts_of_an_order_may_be_waited_for_in_vain() -> None:

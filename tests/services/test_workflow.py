@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from dataclasses import replace
 from time import time
-from typing import Any
 
 import pytest
 
@@ -18,20 +17,13 @@ from lastevent.core.errors import (
     UpstreamLost,
 )
 from lastevent.services.workflow import turn as turn_module
-from lastevent.services.workflow import workflows as workflows_module
 from lastevent.services.workflow.journal import PACE_SECONDS
-from lastevent.services.workflow.records import (
-    KIND,
-    MAX_INPUT_BYTES,
-    UNFINISHED,
-    WorkflowRecords,
-)
+from lastevent.services.workflow.records import KIND, MAX_INPUT_BYTES, UNFINISHED, WorkflowRecords
 from lastevent.services.workflow.runner import Runner
 from lastevent.services.workflow.stage import DEFECT, StageContext
 from lastevent.services.workflow.transitions import MAX_CUTS
-from lastevent.services.workflow.values import Input, Result, Run, Skipped, Stage, Workflow
-from lastevent.services.workflow.workflows import Workflows
-from lastevent.stores.base import Lease, Record, Store
+from lastevent.services.workflow.values import Input, Result, Skipped, Stage, Workflow
+from lastevent.stores.base import Lease, Store
 from tests.services.toy_workflow import (
     EFFECTS,
     ITEMS,
@@ -155,6 +147,15 @@ async def test_a_defect_tells_nothing_of_its_inside(
     assert "logged" in str(end.error)
     assert "secret-sauce" not in str(await told(store)) + end.text
     assert "secret-sauce" in caplog.text
+
+
+async def test_a_limit_of_the_work_itself_is_not_the_stages(toy: Toy) -> None:
+    async def impatient(stage: StageContext) -> Result:
+        raise TimeoutError
+
+    toy.hooks["read"] = impatient
+    end = await run_to_end(toy.workflows(), await begin(toy.workflows()))
+    assert (end.state, end.error) == ("failed", DEFECT)
 
 
 async def test_a_stage_that_is_skipped_says_why(toy: Toy, store: Store) -> None:
@@ -287,12 +288,14 @@ async def test_a_long_pause_is_left_to_another_invocation(toy: Toy, store: Store
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(WAIT_SECONDS):
         assert await workflows.runner.run(run.key, loop.time() + 60) == "later"
+        before = await store.records.get(KIND, run.key)
         assert await toy.workflows().runner.run(run.key, loop.time() + 60) == "later"
+        assert await store.records.get(KIND, run.key) == before, "nobody has taken it"
     left = await workflows.get("42", run.subject)
     assert left.state == "waiting"
     assert left.again_at is not None
     assert 50 < left.again_at / 1000 - time() <= 60
-    assert await workflows.abandoned() == []
+    assert await toy.workflows(lease_seconds=0.0).abandoned() == [], "it is not to be gone on with"
     assert toy.attempts == ["read", "save"]
 
 
@@ -541,80 +544,6 @@ async def test_lists_are_of_one_merchant_and_newest_first(toy: Toy) -> None:
         await workflows.get("42", made[0].subject)
 
 
-async def test_what_a_run_keeps_has_a_limit(toy: Toy, store: Store) -> None:
-    async def greedy(stage: StageContext) -> Result:
-        await stage.checkpoint("big", "x" * 400_000)
-        return {}
-
-    toy.hooks["read"] = greedy
-    end = await run_to_end(toy.workflows(), await begin(toy.workflows()))
-    assert end.state == "failed"
-    assert "small" in str(end.error)
-
-
-async def test_a_result_that_is_too_large_fails_its_stage(toy: Toy) -> None:
-    async def greedy(stage: StageContext) -> Result:
-        return {"big": "x" * 400_000}
-
-    toy.hooks["read"] = greedy
-    end = await run_to_end(toy.workflows(), await begin(toy.workflows()))
-    assert end.state == "failed"
-
-
-@pytest.mark.parametrize("letter", ["x", '"', "é"])
-async def test_what_fits_is_told_of_in_the_same_record(toy: Toy, store: Store, letter: str) -> None:
-    """The end of a run tells all results once more, however long they are as JSON within JSON."""
-    largest = 0
-
-    async def greedy(stage: StageContext) -> Result:
-        with contextlib.suppress(TooLarge):
-            for n in range(1000):
-                await stage.checkpoint(f"{n}", letter * 500)
-        return {}
-
-    async def watched(kind: str, id: str, value: str, **more: Any) -> Record:
-        nonlocal largest
-        largest = max(largest, len(value.encode()))
-        return await put(kind, id, value, **more)
-
-    async def large(stage: StageContext) -> Result:
-        return {stage.name: letter * 12_000}
-
-    put = store.records.put
-    toy.hooks = {"read": large, "save": large, "ship": greedy}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(store.records, "put", watched)
-        end = await run_to_end(toy.workflows(), await begin(toy.workflows()))
-    assert end.state == "completed"
-    assert largest < 380 * 1024, "some stores take no more"
-
-
-async def test_what_is_said_of_a_stage_has_a_limit(toy: Toy, store: Store) -> None:
-    async def talkative(stage: StageContext) -> Result:
-        await stage.progress(10, "p" * 500_000)
-        await asyncio.sleep(0.3)
-        raise InvalidRequest("\ud83d" * 500_000)
-
-    async def wordy(stage: StageContext) -> Result:
-        return Skipped("s" * 500_000)
-
-    toy.hooks = {"read": wordy, "save": talkative}
-    end = await run_to_end(toy.workflows(), await begin(toy.workflows()))
-    assert end.state == "failed"
-    assert len(end.text) < 30_000
-    assert str(end.stage("save").message).startswith("ppp")
-
-
-@pytest.mark.parametrize("value", [float("nan"), object(), "\ud83d"], ids=repr)
-async def test_a_result_that_is_no_json_fails_its_stage(toy: Toy, value: object) -> None:
-    async def wrong(stage: StageContext) -> Result:
-        return {"value": value}
-
-    toy.hooks["read"] = wrong
-    end = await run_to_end(toy.workflows(), await begin(toy.workflows()))
-    assert (end.state, end.error) == ("failed", DEFECT)
-
-
 async def test_work_that_will_not_end_is_left_behind(
     toy: Toy, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -641,82 +570,6 @@ async def test_work_that_will_not_end_is_left_behind(
     await asyncio.sleep(0.05)
     end = await workflows.get("42", run.subject)
     assert (end.state, dict(end.stage("read").checkpoints)) == ("cancelled", {})
-
-
-async def test_who_sees_to_the_end_does_so_at_least_once(toy: Toy, store: Store) -> None:
-    seen: list[str] = []
-
-    async def on_over(run: Run) -> None:
-        seen.append(run.state)
-        if len(seen) == 1:
-            raise UpstreamLost("nobody hears")
-
-    workflows = Workflows(
-        store, {"toy": toy.workflow()}, lease_seconds=LEASE_SECONDS, on_over=on_over
-    )
-    run = await begin(workflows)
-    assert await workflows.runner.run(run.key) == "over"
-    assert len(await store.records.query(UNFINISHED)) == 1
-    assert await workflows.abandoned() == []
-    assert seen == ["completed"], "it may be just about to be run again"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workflows_module, "STALE_SECONDS", -5.0)
-        assert await workflows.abandoned() == []
-    assert seen == ["completed"] * 2
-    assert await store.records.query(UNFINISHED) == []
-
-
-async def test_what_nobody_has_is_found(toy: Toy, store: Store) -> None:
-    workflows = toy.workflows()
-    run = await begin(workflows)
-    other = await begin(workflows, merchant="43")
-    assert await workflows.abandoned() == [], "it was written just now"
-    await asyncio.sleep(0.6 * LEASE_SECONDS)
-    assert sorted(await workflows.abandoned()) == sorted([run.key, other.key])
-    assert await workflows.abandoned("43") == [other.key]
-    await run_to_end(workflows, run)
-    assert await workflows.abandoned() == [other.key]
-
-
-async def test_a_run_that_cannot_be_read_stops_no_other(
-    toy: Toy, store: Store, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A newer version may have written it."""
-    workflows = toy.workflows(lease_seconds=0.0)
-    run = await begin(workflows)
-    for key in ("42/a", "42/z"):
-        await store.records.put(UNFINISHED, key, "")
-        await store.records.put(KIND, key, '{"stages":[],"colour":"blue"}')
-    await asyncio.sleep(0.01)
-    assert await workflows.abandoned("42") == [run.key]
-    assert "42/z cannot be seen to" in caplog.text
-
-
-async def test_a_mark_of_nothing_goes_in_time(toy: Toy, store: Store) -> None:
-    """Its process died before it wrote the run."""
-    workflows = toy.workflows()
-    await store.records.put(UNFINISHED, "42/toy_1", "")
-    assert await workflows.abandoned() == []
-    assert len(await store.records.query(UNFINISHED)) == 1
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workflows_module, "STALE_SECONDS", -5.0)
-        assert await workflows.abandoned() == []
-    assert await store.records.query(UNFINISHED) == []
-
-
-async def test_a_workflow_that_is_not_known_here_is_left_to_others(
-    toy: Toy, store: Store, caplog: pytest.LogCaptureFixture
-) -> None:
-    """As long as it has time: a server of an older version may have met it."""
-    stranger = Workflows(store, {}, lease_seconds=LEASE_SECONDS)
-    workflows = toy.workflows(run_seconds=0.3)
-    run = await begin(workflows)
-    assert await stranger.runner.run(run.key) == "later"
-    assert "not known" in caplog.text
-    assert (await workflows.get("42", run.subject)).state == "waiting"
-    await asyncio.sleep(0.3)
-    assert await stranger.runner.run(run.key) == "over"
-    assert (await workflows.get("42", run.subject)).error == "the whole took too long"
 
 
 async def nothing(stage: StageContext) -> Result:

@@ -41,13 +41,15 @@ TRANSITIONS: dict[str, Callable[[int], Transition]] = {
     "taken": lambda n: lambda run: do.taken(run, f"runner {n % 3}", NOW),
     "left": lambda n: lambda run: do.left(run, n),
     "started": lambda n: _on_current(lambda name: lambda run: do.started(run, name, NOW)),
-    "advanced": lambda n: _on_current(lambda name: lambda run: do.advanced(run, name, n, f"{n}")),
+    "advanced": lambda n: _on_current(
+        lambda name: lambda run: do.advanced(run, name, n, f"{n}", NOW)
+    ),
     "completed": lambda n: _on_current(
         lambda name: lambda run: do.completed(run, name, {"n": n}, NOW)
     ),
     "skipped": lambda n: _on_current(lambda name: lambda run: do.skipped(run, name, "why", NOW)),
     "delayed": lambda n: _on_current(
-        lambda name: lambda run: do.delayed(run, name, run.stage(name).failures + 1, "no", NOW)
+        lambda name: lambda run: do.delayed(run, name, run.stage(name).failures + 1, "no", NOW, NOW)
     ),
     "failed": lambda n: _on_current(lambda name: lambda run: do.failed(run, name, "no", NOW)),
     "cancelled": lambda n: lambda run: do.cancelled(run, NOW),
@@ -88,6 +90,9 @@ def test_nothing_goes_back_and_each_end_is_told_once(chosen: list[tuple[str, int
     if run.is_over:
         assert ends[-1] == run.state
         assert told[-1][1]["over"]
+    assert all(data["time"] == NOW for _, data in told)
+    rounds = [data["round"] for _, data in told]
+    assert rounds == sorted(rounds)
     done = all(stage.is_done for stage in run.stages)
     assert done == (run.progress == 100) == (run.state == "completed")
 
@@ -113,7 +118,7 @@ def test_a_transition_that_was_made_changes_and_tells_nothing(
         "taken": lambda run: do.taken(run, "me", NOW),
         "left": lambda run: do.left(run, n),
         "started": lambda run: do.started(run, stage, NOW),
-        "advanced": lambda run: do.advanced(run, stage, n, "x"),
+        "advanced": lambda run: do.advanced(run, stage, n, "x", NOW),
         "completed": lambda run: do.completed(run, stage, {}, NOW),
         "skipped": lambda run: do.skipped(run, stage, "why", NOW),
         "failed": lambda run: do.failed(run, stage, "no", NOW),
@@ -126,16 +131,16 @@ def test_a_transition_that_was_made_changes_and_tells_nothing(
 
 def test_a_failed_attempt_is_counted_once() -> None:
     run = do.started(begun(), "a", NOW).run
-    once = do.delayed(run, "a", 1, "no", NOW + 5)
+    once = do.delayed(run, "a", 1, "no", NOW + 5, NOW)
     assert (once.run.stage("a").failures, once.run.again_at) == (1, NOW + 5)
-    assert do.delayed(once.run, "a", 1, "no", NOW + 9) == Step(once.run)
+    assert do.delayed(once.run, "a", 1, "no", NOW + 9, NOW) == Step(once.run)
 
 
 @given(steps)
 def test_a_record_is_read_as_it_was_written(chosen: list[tuple[str, int]]) -> None:
     run, _ = walk(chosen)
     run = do.checkpointed(run, "a", "k", {"ü": [1]}).run
-    run = addressed(do.advanced(replace(run, state="running"), "a", 1, "x"), "key")
+    run = addressed(do.advanced(replace(run, state="running"), "a", 1, "x", NOW), "key")
     assert Run.parse(run.text) == run
 
 
@@ -150,7 +155,7 @@ def test_time_that_a_stage_has_had_counts() -> None:
 
 def test_time_between_attempts_is_none_that_a_stage_has_had() -> None:
     run = do.started(do.taken(begun(), "one", NOW).run, "a", NOW).run
-    run = do.left(do.delayed(run, "a", 1, "no", NOW + 5).run, 5).run
+    run = do.left(do.delayed(run, "a", 1, "no", NOW + 5, NOW).run, 5).run
     assert (run.stage("a").spent_ms, run.again_at) == (0, NOW + 5)
     run = do.started(do.taken(run, "two", NOW).run, "a", NOW).run
     assert run.again_at is None, "the attempt that was waited for has begun"
@@ -158,7 +163,7 @@ def test_time_between_attempts_is_none_that_a_stage_has_had() -> None:
 
 def test_what_is_run_again_has_all_its_attempts() -> None:
     run = do.started(do.taken(begun(), "one", NOW).run, "a", NOW).run
-    run = do.delayed(do.taken(run, "two", NOW).run, "a", 1, "no", NOW).run
+    run = do.delayed(do.taken(run, "two", NOW).run, "a", 1, "no", NOW, NOW).run
     run = do.failed(do.left(run, 5).run, "a", "no", NOW).run
     stage = do.again(run, 60.0, NOW).run.stage("a")
     assert (stage.failures, stage.cuts, stage.spent_ms, stage.status) == (0, 0, 0, "pending")
@@ -168,7 +173,9 @@ def test_the_whole_is_not_done_before_its_last_stage_is() -> None:
     run = do.taken(begun(), "one", NOW).run
     for name in NAMES[:-1]:
         run = do.completed(do.started(run, name, NOW).run, name, {}, NOW).run
-    run = do.advanced(do.started(run, NAMES[-1], NOW).run, NAMES[-1], 100, "all but the end").run
+    run = do.advanced(
+        do.started(run, NAMES[-1], NOW).run, NAMES[-1], 100, "all but the end", NOW
+    ).run
     assert run.progress == 99
     assert do.completed(run, NAMES[-1], {}, NOW).run.progress == 100
 

@@ -10,6 +10,7 @@ What is told is written first, and taken off with the next write.
 import asyncio
 import secrets
 from collections.abc import Callable
+from time import time
 
 from lastevent.core.errors import Conflict, Fenced, NotFound
 from lastevent.services.outbox import Letter
@@ -47,7 +48,7 @@ class Journal:
         self._on_cancel = on_cancel
         self._patience = patience_seconds
         self._told: tuple[Letter, ...] = ()
-        self._noted: tuple[str, int, str | None] | None = None
+        self._noted: tuple[str, int, str | None, int] | None = None
         self._news = asyncio.Event()
         self._writing = asyncio.Lock()
 
@@ -78,7 +79,7 @@ class Journal:
 
     def note(self, stage: str, percent: int, message: str | None) -> None:
         """Have a stage's progress written with the next write, or soon."""
-        self._noted = (stage, percent, message)
+        self._noted = (stage, percent, message, int(time() * 1000))
         self._news.set()
 
     async def keep_up(self) -> None:
@@ -140,5 +141,5 @@ class Journal:
             raise Fenced("another has this run")
 
 
-def _after(run: Run, noted: tuple[str, int, str | None] | None) -> Step:
+def _after(run: Run, noted: tuple[str, int, str | None, int] | None) -> Step:
     return Step(run) if noted is None else advanced(run, *noted)

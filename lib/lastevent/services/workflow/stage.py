@@ -171,7 +171,7 @@ def _failure(context: StageContext, definition: Stage, error: Exception) -> Tran
     if isinstance(error, UpstreamLost) and error.retry_after is not None:
         pause = max(pause, error.retry_after)
     message = f"Attempt {context.attempt} failed: {sentence}"
-    return lambda run: delayed(run, name, context.attempt, message, now + int(1000 * pause))
+    return lambda run: delayed(run, name, context.attempt, message, now + int(1000 * pause), now)
 
 
 def _now() -> int:

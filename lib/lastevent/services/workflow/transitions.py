@@ -5,7 +5,7 @@ find that its first try was carried out although nobody heard of it.
 
 Of each stage is told, in each round: that it was started, its progress, and one end. Of each run is
 told one end too: the event that says ``"over": true``, after which nothing follows until it is run
-again. An attempt that is followed by another is progress.
+again. An attempt that is followed by another is progress. Each event says when, and in which round.
 """
 
 from collections.abc import Callable, Mapping
@@ -84,10 +84,10 @@ def started(run: Run, name: str, now_ms: int) -> Step:
         return Step(run)
     stage = replace(stage, status="running", started_at=now_ms, ended_at=None, error=None)
     run = run.with_stage(stage)
-    return Step(run, (stage_event(**_named(run, stage), **_state(run, stage)),))
+    return Step(run, (stage_event(**_named(run, stage), **_state(run, stage, now_ms)),))
 
 
-def advanced(run: Run, name: str, percent: int, message: str | None) -> Step:
+def advanced(run: Run, name: str, percent: int, message: str | None, now_ms: int) -> Step:
     """Tell of a stage's progress, unless there is none."""
     stage = run.stage(name)
     percent = max(stage.progress, min(max(percent, 0), 100))
@@ -96,7 +96,7 @@ def advanced(run: Run, name: str, percent: int, message: str | None) -> Step:
         return Step(run)
     stage = replace(stage, progress=percent, message=message)
     run = run.with_stage(stage)
-    return Step(run, (_progress(run, stage),))
+    return Step(run, (_progress(run, stage, now_ms),))
 
 
 def checkpointed(run: Run, name: str, key: str, value: Any) -> Step:
@@ -114,8 +114,8 @@ def completed(run: Run, name: str, result: Mapping[str, Any], now_ms: int) -> St
     stage = _ended(stage, now_ms, status="completed", progress=100, result=result)
     run = _small(run.with_stage(stage))
     said = (
-        stage_event(**_named(run, stage), **_state(run, stage)),
-        completion_event(**_named(run, stage), results=result),
+        stage_event(**_named(run, stage), **_state(run, stage, now_ms)),
+        completion_event(**_named(run, stage), results={**result, **_when(run, now_ms)}),
     )
     return Step(run, said).then(lambda run: _finished(run, stage, now_ms))
 
@@ -127,18 +127,18 @@ def skipped(run: Run, name: str, reason: str, now_ms: int) -> Step:
         return Step(run)
     stage = _ended(stage, now_ms, status="skipped", message=_short(reason))
     run = run.with_stage(stage)
-    said = (stage_event(**_named(run, stage), **_state(run, stage)),)
+    said = (stage_event(**_named(run, stage), **_state(run, stage, now_ms)),)
     return Step(run, said).then(lambda run: _finished(run, stage, now_ms))
 
 
-def delayed(run: Run, name: str, failures: int, message: str, again_at: int) -> Step:
+def delayed(run: Run, name: str, failures: int, message: str, again_at: int, now_ms: int) -> Step:
     """Put a stage off whose attempt failed, the one of this number, to ``again_at``."""
     stage = run.stage(name)
     if run.is_over or stage.failures >= failures:
         return Step(run)
     stage = replace(stage, failures=failures, spent_ms=0, message=_short(message))
     run = replace(run.with_stage(stage), again_at=again_at)
-    return Step(run, (_progress(run, stage),))
+    return Step(run, (_progress(run, stage, now_ms),))
 
 
 def failed(run: Run, name: str, error: str, now_ms: int) -> Step:
@@ -150,10 +150,10 @@ def failed(run: Run, name: str, error: str, now_ms: int) -> Step:
     if stage.status == "running":
         stage = _ended(stage, now_ms, status="failed", error=error)
         run = run.with_stage(stage)
-        told = _state(run, stage) | {"message": error}
+        told = _state(run, stage, now_ms) | {"message": error}
         said = (stage_event(**_named(run, stage), **told),)
     run = _over(replace(run, state="failed", error=error), now_ms)
-    return Step(run, (*said, _failure(run, stage, error)))
+    return Step(run, (*said, _failure(run, stage, error, now_ms)))
 
 
 def cancelled(run: Run, now_ms: int) -> Step:
@@ -162,7 +162,8 @@ def cancelled(run: Run, now_ms: int) -> Step:
     if step.run is run:
         return step
     state = replace(step.run, state="cancelled")
-    return Step(state, (*step.events[:-1], _failure(state, _next(state), CANCELLED)))
+    failure = _failure(state, _next(state), CANCELLED, now_ms)
+    return Step(state, (*step.events[:-1], failure))
 
 
 def cancelling(run: Run, now_ms: int) -> Step:
@@ -207,7 +208,7 @@ def _finished(run: Run, last: StageState, now_ms: int) -> Step:
     results: dict[str, object] = {}
     for found in run.results.values():
         results |= found
-    told = results | {"status": run.state, "progress": run.progress, "over": True}
+    told = results | _over_told(run, now_ms)
     return Step(run, (completion_event(**_named(run, last), results=told),))
 
 
@@ -241,25 +242,34 @@ def _next(run: Run) -> StageState:
     return run.current or run.stages[-1]
 
 
-def _failure(run: Run, stage: StageState, error: str) -> NewEvent:
-    more: dict[str, Any] = {"status": run.state, "progress": run.progress, "over": True}
-    return failure_event(**_named(run, stage), error=error, **more)
+def _failure(run: Run, stage: StageState, error: str, now_ms: int) -> NewEvent:
+    return failure_event(**_named(run, stage), error=error, **_over_told(run, now_ms))
 
 
-def _progress(run: Run, stage: StageState) -> NewEvent:
-    return progress_event(**_named(run, stage), **_state(run, stage))
+def _over_told(run: Run, now_ms: int) -> dict[str, Any]:
+    told = {"status": run.state, "progress": run.progress, "over": True}
+    return told | _when(run, now_ms)
+
+
+def _progress(run: Run, stage: StageState, now_ms: int) -> NewEvent:
+    return progress_event(**_named(run, stage), **_state(run, stage, now_ms))
 
 
 def _named(run: Run, stage: StageState) -> dict[str, Any]:
     return {"po_id": run.subject, "workflow_id": run.id, "stage": stage.name}
 
 
-def _state(run: Run, stage: StageState) -> dict[str, Any]:
+def _when(run: Run, now_ms: int) -> dict[str, Any]:
+    """What places an event among others of its run, whoever reads it late, or again."""
+    return {"round": run.round, "time": now_ms}
+
+
+def _state(run: Run, stage: StageState, now_ms: int) -> dict[str, Any]:
     """What both kinds of progress are, and what is shown beside them."""
     return {
         "progress": run.progress,
         "stageProgress": stage.progress,
         "message": stage.message,
         "status": "started" if stage.status == "running" else stage.status,
-        "round": run.round,
+        **_when(run, now_ms),
     }

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from functools import partial
 
 from lastevent.core.errors import NotFound
 from lastevent.services.purchase_orders.order import Order
@@ -56,7 +55,7 @@ async def add_stock(
         except ItemsGone as error:
             for sku in skus:
                 if items[sku] in error.items:
-                    await records.change_product(sku, partial(_without, items[sku]))
+                    await records.change_product(sku, lambda it: replace(it, shopify={}))
             raise
         done = min(first + BATCH, len(skus))
         await tell(
@@ -72,8 +71,3 @@ async def _brought(records: OrderRecords, shop: Shop, product: Product, order: s
         found = await shop.create(product)
     ids = {"shop": shop.name, **found.ids, **maker}
     return await records.change_product(product.sku, lambda it: replace(it, shopify=ids))
-
-
-def _without(item: str, product: Product) -> Product:
-    """Return a product that is not in the shop any more, if it is that item which was there."""
-    return replace(product, shopify={}) if product.shopify.get("item") == item else product
