@@ -1,11 +1,13 @@
 """What an import brings along: nothing where it is not needed, no thread, no error.
 
-Each import happens in a fresh interpreter, since one's own has everything loaded already.
+Each import happens in a fresh interpreter, since one's own has everything loaded already; or in a
+fork of one that has only the libraries.
 """
 
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -46,13 +48,71 @@ def loaded_by(*modules: str) -> set[str]:
     return set(report["modules"])
 
 
+EACH = """
+import importlib, os, sys, threading, traceback
+def load(name):
+    importlib.import_module(name)
+    assert threading.active_count() == 1, "a thread was started"
+names = sys.argv[1:]
+for name in names:
+    try:
+        load(name)
+    except Exception:
+        pass  # it is told of below
+ours = {name.partition(".")[0] for name in names}
+for name in [name for name in sys.modules if name.partition(".")[0] in ours]:
+    del sys.modules[name]
+for name in names:
+    child = os.fork()
+    if not child:
+        try:
+            load(name)
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    if os.waitpid(child, 0)[1]:
+        print(name)
+"""
+
+
+def broken_by_themselves(*modules: str) -> list[str]:
+    """Those of ``modules`` that cannot be imported before any other of the same packages."""
+    run = subprocess.run(
+        [sys.executable, "-I", "-W", "error", "-c", EACH, *modules],
+        cwd=ROOT,
+        env={},
+        capture_output=True,
+        text=True,
+        timeout=55,
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout.split()
+
+
 # A __main__ runs the program when imported.
 MODULES = [module_name(path) for path in code_files() if path.stem != "__main__"]
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_every_module_imports_by_itself(module: str) -> None:
-    assert module in loaded_by(module)
+def test_every_module_imports_by_itself() -> None:
+    assert len(MODULES) > 200
+    assert broken_by_themselves(*MODULES) == []
+
+
+def test_a_module_that_needs_another_first_would_be_seen(tmp_path: Path) -> None:
+    """Two modules that import from each other work in one order only."""
+    (tmp_path / "first.py").write_text("import second\nname = second.name\n")
+    (tmp_path / "second.py").write_text("name = 1\nfrom first import name as again\n")
+    (tmp_path / "busy.py").write_text(
+        "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+    )
+    (tmp_path / "fine.py").write_text("")
+    script = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{EACH}"
+    names = ["first", "second", "busy", "fine"]
+    run = subprocess.run(
+        [sys.executable, "-I", "-c", script, *names], capture_output=True, text=True
+    )
+    assert set(run.stdout.split()) == {"first", "busy"}, run.stderr
 
 
 def test_the_subscribe_path_loads_nothing_heavy() -> None:
