@@ -101,8 +101,8 @@ $(MODULES): package.json package-lock.json | node
 	@npm ci --ignore-scripts --loglevel=error
 	@touch $@
 
-vendor: setup $(MODULES)  ## the browser's libraries in public/vendor, as package-lock.json pins them
-	@$(BIN)/python infra/vendor.py
+vendor: setup $(MODULES)  ## the browser's libraries in public/vendor, as package-lock.json pins them, and lastevent.min.js
+	@$(BIN)/python infra/vendor.py && $(BIN)/python infra/minify.py
 
 screenshots: setup prerequisites  ## the pictures in docs/images
-	@$(BIN)/python infra/screenshots.py
+	@$(BIN)/python -m infra.screenshots

@@ -15,6 +15,7 @@ FUNCTIONS = {
     "/api/deploy": "functions.deployments",
     "/api/jobs": "functions.jobs",
     "/api/messages": "functions.messages",
+    "/api/metrics": "functions.metrics",
     "/api/presence": "functions.messages",
     "/api/previews": "functions.previews",
     "/api/purchase-orders": "functions.realtime",

@@ -33,6 +33,7 @@ MODULES = {
     "generations": "lastevent.serve.generate",
     "jobs": "functions.jobs",
     "messages": "functions.messages",
+    "metrics": "lastevent.serve.metrics",
     "previews": "functions.previews",
     "workflows": "functions.realtime",
 }

@@ -5,6 +5,7 @@ Each request is about the merchant that the caller's token names, and about nobo
 
 import asyncio
 import logging
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -13,7 +14,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from lastevent.core.errors import Forbidden, InvalidName, InvalidRequest, NotFound, Transient
+from lastevent.core.errors import (
+    Forbidden,
+    InvalidName,
+    InvalidRequest,
+    LastEventError,
+    NotFound,
+    Transient,
+)
 from lastevent.serve.app import App, endpoint, leg_endpoint, router
 from lastevent.serve.invocation import Invocation, invocation_of
 from lastevent.serve.service import Service
@@ -21,8 +29,9 @@ from lastevent.serve.subscribe import Subscription, requested_types
 from lastevent.serve.tasks import Task, spawn
 from lastevent.serve.window import Types
 from lastevent.services.merchant_events import CHANNELS, stream_of
+from lastevent.services.workflow.described import described
 from lastevent.services.workflow.records import KIND, MAX_INPUT_BYTES, UNFINISHED
-from lastevent.services.workflow.values import Input, Run, StageState
+from lastevent.services.workflow.values import Input, Run
 from lastevent.services.workflow.workflows import Workflows
 
 TASKS = {"workflow": "functions.realtime:run"}
@@ -31,7 +40,16 @@ CONTENT_TYPES = ("text/csv", "application/json", "text/plain")
 LONGEST_NAME = 200
 LONGEST_KEY = 255
 MAX_PAGE = 100
+MAX_LINES = 9999
+SIDES = ("96", "480")
+DIGEST_LENGTH = 32
 NO_STORE = {"Cache-Control": "no-store"}
+# Made by us, from what anybody may have sent: nothing in it is to be run.
+OF_A_PICTURE = {
+    "Cache-Control": "private, max-age=86400",
+    "Content-Security-Policy": "default-src 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
 
 log = logging.getLogger("lastevent")
 
@@ -102,8 +120,8 @@ async def _events(service: Service, request: Request) -> Subscription:
 
 
 async def _nudge(service: Service, invocation: Invocation, merchant: str) -> None:
-    """Have somebody go on with a merchant's orders that nobody seems to have: who follows them
-    keeps them going."""
+    """Have somebody go on with a merchant's orders that nobody seems to have: who follows them, or
+    polls, keeps them going."""
     with suppress(Transient):  # the leg says so itself, and the sweep will do it
         if await service.store.records.query(UNFINISHED, prefix=f"{merchant}/", limit=1):
             for key in await service.part(workflows).abandoned(merchant):
@@ -116,7 +134,7 @@ async def _go_on(service: Service, invocation: Invocation, key: str) -> None:
         invocation = Invocation()  # the process lives on, whatever bounds this request
     try:
         await spawn(service, invocation, Task("workflow", {"run": key}))
-    except Transient as error:
+    except LastEventError as error:  # the run is written down, whatever a platform says
         log.warning("%s is left to the sweep: %s", key, error)
 
 
@@ -133,17 +151,26 @@ async def run(service: Service, invocation: Invocation, argument: Mapping[str, A
 async def index(service: Service, request: Request) -> Response:
     """List the merchant's orders, the newest first."""
     merchant = await _merchant(service, request)
-    after, limit = request.query_params.get("after", ""), request.query_params.get("limit", "50")
-    if not limit.isdecimal() or not 1 <= int(limit[:9]) <= MAX_PAGE:
-        raise InvalidRequest(f"limit is a whole number from 1 to {MAX_PAGE}")
+    after, limit = request.query_params.get("after", ""), _number(request, "limit", 50, MAX_PAGE)
     cursor = await _cursor(service, merchant)
-    runs = await service.part(workflows).of_merchant(merchant, after[:255], int(limit))
+    runs = await service.part(workflows).of_merchant(merchant, after[:255], limit)
+    if not all(run.is_over for run in runs):
+        await _nudge(service, invocation_of(request.scope), merchant)
     told = {
-        "purchaseOrders": [_described(run) for run in runs],
-        "next": runs[-1].subject if len(runs) == int(limit) else None,
+        "purchaseOrders": [described(run) for run in runs],
+        "next": runs[-1].subject if len(runs) == limit else None,
         "cursor": cursor,
     }
     return JSONResponse(told, headers=NO_STORE)
+
+
+def _number(request: Request, name: str, default: int, most: int) -> int:
+    """Return a whole number of the query; raise InvalidRequest."""
+    text = request.query_params.get(name, str(default))
+    least = min(default, 1)
+    if not text.isascii() or not text.isdecimal() or not least <= int(text[:9]) <= most:
+        raise InvalidRequest(f"{name} is a whole number from {least} to {most}")
+    return int(text)
 
 
 async def upload(service: Service, request: Request) -> Response:
@@ -180,7 +207,37 @@ async def show(service: Service, request: Request) -> Response:
     merchant, id = await _named(service, request)
     cursor = await _cursor(service, merchant)
     found = await service.part(workflows).get(merchant, id)
+    if not found.is_over:
+        await _nudge(service, invocation_of(request.scope), merchant)
     return _answer(found, cursor)
+
+
+async def lines(service: Service, request: Request) -> Response:
+    """Answer with a page of an order's lines, each with its product and its pictures."""
+    from lastevent.services.purchase_orders.records import OrderRecords
+    from lastevent.services.purchase_orders.results import lines_of
+
+    merchant, id = await _named(service, request)
+    limit, after = _number(request, "limit", 50, MAX_PAGE), _number(request, "after", 0, MAX_LINES)
+    await service.part(workflows).get(merchant, id)
+    order, found = await lines_of(OrderRecords(service.store, merchant), id, after, limit)
+    following = found[-1]["number"] if len(found) == limit else None
+    return JSONResponse({"order": order, "lines": found, "next": following}, headers=NO_STORE)
+
+
+async def picture(service: Service, request: Request) -> Response:
+    """Answer with a thumbnail of one of the merchant's pictures."""
+    from lastevent.services.purchase_orders.records import OrderRecords
+
+    merchant, image = await _merchant(service, request), request.path_params["image"]
+    side = request.query_params.get("side", "96")
+    found = None
+    if len(image) == DIGEST_LENGTH and side in SIDES:
+        found = await OrderRecords(service.store, merchant).thumbnail_of(image, int(side))
+    if found is None:
+        raise NotFound("there is no such picture here")
+    media_type = f"image/{found.format.lower()}"
+    return Response(b64decode(found.data), media_type=media_type, headers=OF_A_PICTURE)
 
 
 async def cancel(service: Service, request: Request) -> Response:
@@ -211,44 +268,7 @@ async def _named(service: Service, request: Request) -> tuple[str, str]:
 
 
 def _answer(run: Run, cursor: str, status: int = 200) -> Response:
-    return JSONResponse(_described(run) | {"cursor": cursor}, status, headers=NO_STORE)
-
-
-def _described(run: Run) -> dict[str, object]:
-    results: dict[str, object] = {}
-    for found in run.results.values():
-        results |= found
-    return {
-        "id": run.subject,
-        "workflowId": run.id,
-        "name": run.name,
-        "state": run.state,
-        "cancelling": run.cancelling,
-        "progress": run.progress,
-        "stage": run.current.name if run.current else None,
-        "round": run.round,
-        "error": run.error,
-        "createdAt": run.created_at,
-        "startedAt": run.started_at,
-        "endedAt": run.ended_at,
-        "againAt": run.again_at,
-        "results": results,
-        "stages": [_stage(stage) for stage in run.stages],
-    }
-
-
-def _stage(stage: StageState) -> dict[str, object]:
-    return {
-        "name": stage.name,
-        "status": stage.status,
-        "progress": stage.progress,
-        "message": stage.message,
-        "error": stage.error,
-        "attempt": stage.failures + 1,
-        "startedAt": stage.started_at,
-        "endedAt": stage.ended_at,
-        "result": stage.result,
-    }
+    return JSONResponse(described(run) | {"cursor": cursor}, status, headers=NO_STORE)
 
 
 async def carry_on(service: Service, invocation: Invocation) -> Sequence[Mapping[str, object]]:
@@ -267,7 +287,9 @@ routes = [
     Route("/api/realtime/events", leg_endpoint(_events), methods=["GET"]),
     Route("/api/purchase-orders", endpoint(index), methods=["GET"]),
     Route("/api/purchase-orders", endpoint(upload), methods=["POST"]),
+    Route("/api/purchase-orders/images/{image}", endpoint(picture), methods=["GET"]),
     Route("/api/purchase-orders/{id}", endpoint(show), methods=["GET"]),
+    Route("/api/purchase-orders/{id}/lines", endpoint(lines), methods=["GET"]),
     Route("/api/purchase-orders/{id}/cancel", endpoint(cancel), methods=["POST"]),
     Route("/api/purchase-orders/{id}/rerun", endpoint(rerun), methods=["POST"]),
 ]

@@ -1,102 +1,90 @@
-"""Takes the pictures in docs/images: `make screenshots`.
+"""Takes the pictures in docs/images: `make screenshots`, or python -m infra.screenshots [NAME …].
 
-A server of its own runs the same preview as `make run`, and a browser follows its log until a few
-planned ends have passed.
+Each page of scenes.py, light and dark, on a wide screen and on a narrow one. Times and ids differ
+from run to run; what is shown does not.
 """
 
-import os
+import asyncio
 import shutil
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Literal
 
-from playwright.sync_api import Browser, sync_playwright
+from PIL import Image
+from playwright.async_api import Browser, async_playwright
 
-ROOT = Path(__file__).resolve().parent.parent
+from infra.scenes import ROOT, SCENES, Scene, Stage, stage
+
 IMAGES = ROOT / "docs" / "images"
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-SIZE = (1180, 600)
-PLANNED_ENDS = 2
+SIZES = {"wide": (1180, 760), "narrow": (320, 640)}
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 WAIT_MS = 60_000
-STOP_SECONDS = 15.0
+REST_MS = 400
+COLOURS = 96
 LARGEST_BYTES = 200_000
 
 
-def start(directory: str, port: int) -> "subprocess.Popen[bytes]":
-    """Start a server with the preview that `make run` shows."""
-    environ = {
-        "LASTEVENT_DATA_DIR": directory,
-        "LASTEVENT_STORE_URL": f"sqlite:///{directory}/pictures.db",
-        "LASTEVENT_MAX_LEG_SECONDS": "4",
-        "LASTEVENT_PREVIEW_COMMANDS": f"checkout={sys.executable} examples/preview.py",
-    }
-    command = [sys.executable, "-m", "lastevent.cli", "serve", "--port", str(port)]
-    quiet = subprocess.DEVNULL
-    return subprocess.Popen(
-        command, cwd=ROOT, env=os.environ | environ, stdin=quiet, stdout=quiet, stderr=quiet
-    )
+async def take(browser: Browser, stage: Stage, scene: Scene) -> list[Path]:
+    """Set the scene and return its four pictures."""
+    address = await scene.set(stage)
+    pictures = []
+    for size, (width, height) in SIZES.items():
+        for scheme in SCHEMES:
+            context = await browser.new_context(
+                viewport={"width": width, "height": height},
+                color_scheme=scheme,
+                reduced_motion="reduce",
+                locale="en-GB",
+                timezone_id="UTC",
+            )
+            context.set_default_timeout(WAIT_MS)
+            page = await context.new_page()
+            await scene.enter(page, stage, address)
+            await page.wait_for_timeout(REST_MS)
+            picture = IMAGES / f"{scene.name}-{size}-{scheme}.png"
+            await page.screenshot(path=picture)
+            shrink(picture)
+            pictures.append(picture)
+            await context.close()
+    return pictures
 
 
-def take(browser: Browser, url: str, scheme: Literal["light", "dark"]) -> Path:
-    """Follow the preview, starting it if none runs; return the picture."""
-    width, height = SIZE
-    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-    page.set_default_timeout(WAIT_MS)
-    page.goto(f"{url}/previews")
-    page.get_by_role("button", name="Start checkout").wait_for()
-    if not page.locator("#previews li").count():
-        page.get_by_role("button", name="Start checkout").click()
-    page.wait_for_function(
-        "least => parseInt(document.getElementById('planned').textContent) >= least",
-        arg=PLANNED_ENDS,
-    )
-    picture = IMAGES / f"previews-{scheme}.png"
-    page.screenshot(path=picture)
-    page.close()
-    return picture
+def shrink(picture: Path) -> None:
+    """Keep the colours that count: a page has few, and the repository keeps every picture."""
+    with Image.open(picture) as image:
+        reduced = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    reduced.save(picture, optimize=True)
+
+
+async def take_all(chromium: str, names: list[str]) -> list[Path]:
+    """Take the pictures of the scenes with these names; of all, where there are none."""
+    pictures: list[Path] = []
+    with tempfile.TemporaryDirectory() as directory:
+        async with stage(Path(directory)) as set_up, async_playwright() as playwright:
+            browser = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+            for scene in SCENES:
+                if not names or scene.name in names:
+                    print(scene.name, flush=True)
+                    pictures += await take(browser, set_up, scene)
+            await browser.close()
+    return pictures
 
 
 def main() -> int:
-    """Take all pictures."""
-    path = next(filter(None, map(shutil.which, NAMES)), None)
-    if path is None:
+    """Take pictures; return the exit code."""
+    chromium = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if chromium is None:
         print("There is no Chromium: make prerequisites")
         return 1
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
     IMAGES.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as directory, sync_playwright() as playwright:
-        server = start(directory, port)
-        try:
-            browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-            url = f"http://127.0.0.1:{port}"
-            wait_for(browser, url)
-            pictures = [take(browser, url, scheme) for scheme in ("light", "dark")]
-            browser.close()
-        finally:
-            server.send_signal(signal.SIGTERM)
-            server.wait(STOP_SECONDS)
+    pictures = asyncio.run(take_all(chromium, sys.argv[1:]))
     too_large = [picture for picture in pictures if picture.stat().st_size > LARGEST_BYTES]
     for picture in too_large:
         print(f"{picture.relative_to(ROOT)} is over {LARGEST_BYTES} bytes")
     return 1 if too_large else 0
-
-
-def wait_for(browser: Browser, url: str) -> None:
-    """Wait until the server answers."""
-    page = browser.new_page()
-    for _ in range(100):
-        try:
-            page.goto(f"{url}/api/health")
-            break
-        except Exception:
-            page.wait_for_timeout(100)
-    page.close()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Copies the browser's two libraries, with their licences, out of node_modules: `make vendor`.
+"""Copies the browser's libraries, with their licences, out of node_modules: `make vendor`.
 
 The pages need no build step and no CDN: what they import lies in public/vendor/, pinned by
 package-lock.json. hashes.json records what was copied, so that a test notices a copy that somebody
@@ -23,8 +23,12 @@ FILES = {
         *("dist/index.d.ts", "dist/parse.d.ts", "dist/errors.d.ts", "dist/types.d.ts"),
         "LICENSE",
     ),
+    "uplot": ("dist/uPlot.esm.js", "dist/uPlot.min.css", "dist/uPlot.d.ts", "LICENSE"),
 }
 """By package, the files that are copied, all into one directory."""
+
+RENAMED = {"uPlot.d.ts": "uPlot.esm.d.ts"}
+"""Types lie beside what they describe, under its name: there tsc looks for them."""
 
 
 def locked_version(package: str) -> str:
@@ -36,6 +40,12 @@ def locked_version(package: str) -> str:
 def installed_version(package: str) -> str:
     """The version in node_modules."""
     return str(json.loads((MODULES / package / "package.json").read_text())["version"])
+
+
+def copied_name(name: str) -> str:
+    """The name under which a file of a package lies in public/vendor."""
+    base = Path(name).name
+    return RENAMED.get(base, base)
 
 
 def sha256(path: Path) -> str:
@@ -55,7 +65,7 @@ def main() -> int:
         shutil.rmtree(goal, ignore_errors=True)
         goal.mkdir(parents=True)
         for name in names:
-            shutil.copyfile(MODULES / package / name, goal / Path(name).name)
+            shutil.copyfile(MODULES / package / name, goal / copied_name(name))
         hashes = {path.name: sha256(path) for path in sorted(goal.iterdir())}
         record[package] = {"version": version, "sha256": hashes}
     RECORD.write_text(json.dumps(record, indent=2) + "\n")

@@ -13,19 +13,20 @@
  * no stream gets through. It needs fetch and runs in browsers and in Node.
  */
 
+import { call } from "./lastevent/call.js";
 import { Follower } from "./lastevent/follower.js";
 import { watchPage } from "./lastevent/page.js";
 import { polling } from "./lastevent/polling.js";
 import { serverSentEvents } from "./lastevent/sse.js";
 import { TooLarge } from "./lastevent/transport.js";
-import { unlessAborted, Watch } from "./lastevent/watch.js";
+import { watch } from "./lastevent/watch.js";
 
 /** @import { Message, Opening, Reset, Strategy, StreamEvent } from "./lastevent/follower.js" */
 /** @import { Answer, Transport } from "./lastevent/transport.js" */
 
 /**
  * What a stream is doing. A planned pause between two legs is still `connected`. While
- * `reconnecting`, `seconds` is the pause before the attempt, 0 while the attempt is under way. While
+ * `reconnecting`, `seconds` is the pause before the attempt, 0 while that is under way. While
  * `polling`, events come by polls, and `seconds` are until the next attempt; `reason` says why no
  * stream gets through, and is empty where none is wanted.
  *
@@ -56,6 +57,8 @@ import { unlessAborted, Watch } from "./lastevent/watch.js";
  * @property {(reset: Reset) => void} [onReset] hears of lost events. Without it a loss ends in
  *   `disconnected`, and `reconnect()` goes on behind the gap: no loss is silent
  * @property {(opening: Opening) => void} [onOpen] hears of each leg that opens
+ * @property {(time: number | null) => void} [onBeat] hears of each heartbeat, with the server's
+ *   time in Unix ms, null where it says none
  * @property {typeof fetch} [fetch] used in the place of the global one
  * @property {Transport} [transport] used in the place of Server-Sent Events
  */
@@ -79,7 +82,11 @@ const WATCH_BEATS = 2;
 const HOLD_MARGIN = 15_000;
 /** How long a failure keeps away at least, whatever happens to the page. */
 const LEAST = 1000;
-const LOST = "events were lost; what follows them is still there";
+/** The status of what is too large for us: asking again is no use. */
+const TOO_LARGE = 413;
+const LOST = "events were lost";
+const EXPIRED = "the token has expired";
+const TROUBLE = "the server has trouble";
 const CUT = "the connection was cut";
 const UNREACHABLE = "the server cannot be reached";
 const SILENT = "nothing was heard for two heartbeats";
@@ -90,6 +97,8 @@ export class Stream {
   state = { name: "connecting" };
   /** Legs that opened, how many of them ended as planned and were cut; and polls answered. */
   counts = { legs: 0, plannedEnds: 0, cuts: 0, polls: 0 };
+  /** Until when the server asked to stay away, in Unix ms. */
+  notBefore = 0;
   #url;
   #options;
   #stream;
@@ -107,10 +116,10 @@ export class Stream {
   /** Whether the last poll was answered, and when it began. */
   #polls = false;
   #polledAt = -Infinity;
-  /** The page was left: nothing is asked for until it is shown again. */
+  /** The page was left: nothing is asked for until it is back. */
   #away = false;
   #abort = new AbortController();
-  /** @type {Watch | null} */
+  /** @type {ReturnType<typeof watch> | null} */
   #watch = null;
   #endPause = () => {};
   /** When the page may end the pause. */
@@ -129,18 +138,20 @@ export class Stream {
     this.#poll = polling(fetcher);
     const { cursor = null, attempts = ATTEMPTS, strategy } = options;
     this.#follower = new Follower(cursor, HEARTBEAT, attempts, strategy);
-    this.#forgetPage = watchPage({
-      onBack: () => this.#back(),
-      onLeave: () => this.#leave(),
-      onReturn: () => this.#return(),
-    });
+    this.#forgetPage = watchPage(
+      () => this.#back(),
+      () => {
+        this.#away = true;
+        this.#abort.abort(new Error("the page was left"));
+      },
+    );
     // Not before the caller holds the stream that its callbacks may speak of.
     queueMicrotask(() => this.#start());
   }
 
   /** The last id reached, of control events too; null before the first. */
   get cursor() {
-    return this.#follower.position.text;
+    return this.#follower.position;
   }
 
   /** Events that came twice and were dropped. */
@@ -168,110 +179,67 @@ export class Stream {
     this.#endPause();
   }
 
-  #start() {
+  async #start() {
     if (this.#running || this.#closed) return;
     this.#running = true;
     this.#tell({ name: "connecting" });
-    void this.#run();
-  }
-
-  async #run() {
     while (!this.#closed) {
       const next = await this.#next();
-      if (this.#closed) return;
-      if ("name" in next) {
+      if (!("name" in next)) await this.#stayAway(next);
+      else {
         this.#running = false; // before it is told: who hears of it may call reconnect
-        this.#tell(next);
-        return;
+        return this.#tell(next);
       }
-      await this.#stayAway(next);
     }
   }
 
-  /** Ask once more, and say what follows. @returns {Promise<State | Pause>} */
+  /** Run a leg; where that fails too often, poll too. @returns {Promise<State | Pause>} */
   async #next() {
-    if (this.#away) return { ms: Infinity };
-    return this.#options.realtime === false ? this.#pollOnly() : this.#follow();
-  }
-
-  /** Run a leg; where it fails too often, poll too. @returns {Promise<State | Pause>} */
-  async #follow() {
-    const outcome = await this.#leg(this.#stream, true);
-    if (this.#away) return { ms: 0 };
     const follower = this.#follower;
+    const { realtime = true, attempts = ATTEMPTS, poll = POLL } = this.#options;
+    const every = poll || POLL;
+    if (this.#away) return { ms: Infinity };
+    const answer = await (realtime ? this.#leg(this.#stream, true) : this.#polled());
+    if (this.#away) return { ms: 0 };
     const isPlanned = follower.over === "rotate";
     if (isPlanned) this.counts.plannedEnds += 1;
     else if (this.#opened && follower.over !== "end") this.counts.cuts += 1;
-    const verdict = this.#verdict(outcome);
+    const verdict = this.#verdict(answer);
     if (verdict) return verdict;
-    const least = asked(outcome);
-    const ms = follower.pause(performance.now(), Math.random(), least);
-    if (isPlanned) return { ms: ms ?? 0 };
-    const reason = this.#why(outcome);
-    if (this.#isToPoll(ms)) {
-      const verdict = this.#verdict(await this.#polled());
+    const isWell = !realtime && this.#polls;
+    if (isWell) follower.failures = 0;
+    let least = answer.retryAfter;
+    const pause = isWell ? null : follower.pause(performance.now(), Math.random(), least);
+    if (isPlanned) return { ms: pause ?? 0 };
+    const trouble = follower.over === "error" ? TROUBLE : answer.detail || CUT;
+    const reason = isWell ? "" : trouble;
+    const isInNeed = pause === null || follower.failures >= POLL_AFTER;
+    const isDue = Date.now() - this.#polledAt >= every - LEAST;
+    if (realtime && poll && isInNeed && isDue && !this.#closed) {
+      const answer = await this.#polled();
+      if (this.#away) return { ms: 0 };
+      const verdict = this.#verdict(answer);
       if (verdict) return verdict;
+      least = Math.max(least, answer.retryAfter);
     }
-    if (this.#polls) return this.#polling(ms ?? this.#every, reason, least);
-    return this.#failed(ms, reason, least);
-  }
-
-  /** Poll, and nothing else. @returns {Promise<State | Pause>} */
-  async #pollOnly() {
-    const outcome = await this.#polled();
-    if (this.#away) return { ms: 0 };
-    const verdict = this.#verdict(outcome);
-    if (verdict) return verdict;
-    const least = asked(outcome);
-    if (this.#polls) {
-      this.#follower.failures = 0;
-      return this.#polling(this.#every, "", least);
-    }
-    const ms = this.#follower.pause(performance.now(), Math.random(), least);
-    return this.#failed(ms, this.#why(outcome), least);
-  }
-
-  get #every() {
-    return this.#options.poll || POLL;
-  }
-
-  /** @param {number | null} ms the pause before the next attempt, null if there is to be none */
-  #isToPoll(ms) {
-    if (this.#options.poll === 0 || this.#closed) return false;
-    if (ms !== null && this.#follower.failures < POLL_AFTER) return false;
-    return Date.now() - this.#polledAt >= this.#every - LEAST;
+    this.#gaveUp = pause === null && !this.#polls;
+    if (this.#gaveUp) return { name: "disconnected", reason: `gave up: ${reason}` };
+    const ms = Math.max(pause ?? every, least);
+    const attempt = Math.max(follower.failures, 1);
+    const seconds = ms / 1000;
+    /** @type {State} */
+    const told = this.#polls
+      ? { name: "polling", seconds, reason }
+      : { name: "reconnecting", attempt, of: attempts, seconds, reason };
+    return { ms, least, told };
   }
 
   async #polled() {
     this.#polledAt = Date.now();
-    const outcome = await this.#leg(this.#poll, false);
-    this.#polls = !(outcome instanceof Error) && outcome.status === 200;
+    const answer = await this.#leg(this.#poll, false);
+    this.#polls = answer.status === 200;
     if (this.#polls) this.counts.polls += 1;
-    return outcome;
-  }
-
-  /**
-   * @param {number} ms
-   * @param {string} reason
-   * @param {number} least
-   * @returns {Pause}
-   */
-  #polling(ms, reason, least) {
-    return { ms, least, told: { name: "polling", seconds: ms / 1000, reason } };
-  }
-
-  /**
-   * @param {number | null} ms
-   * @param {string} reason
-   * @param {number} least
-   * @returns {State | Pause}
-   */
-  #failed(ms, reason, least) {
-    this.#gaveUp = ms === null;
-    if (ms === null) return { name: "disconnected", reason: `gave up: ${reason}` };
-    const attempt = Math.max(this.#follower.failures, 1);
-    const of = this.#options.attempts ?? ATTEMPTS;
-    return { ms, least, told: { name: "reconnecting", attempt, of, seconds: ms / 1000, reason } };
+    return answer;
   }
 
   /**
@@ -279,43 +247,47 @@ export class Stream {
    *
    * @param {Transport} transport
    * @param {boolean} connects whether the stream is connected once the leg has opened
-   * @returns {Promise<Answer | Error>} how it was answered, or what broke it
+   * @returns {Promise<Answer>} how it was answered; status 0 and what broke it, if that did
    */
   async #leg(transport, connects) {
     const follower = this.#follower;
     follower.begin(performance.now());
     this.#opened = this.#lost = false;
     const { signal } = (this.#abort = new AbortController());
-    const watch = new Watch(
+    const held = () => follower.hold && follower.hold + HOLD_MARGIN;
+    const watched = (this.#watch = watch(
       // A whole answer is silent for as long as it is held.
-      () => Math.max(WATCH_BEATS * follower.heartbeat, follower.hold && follower.hold + HOLD_MARGIN),
+      () => Math.max(WATCH_BEATS * follower.heartbeat, held()),
       () => this.#abort.abort(new Error(SILENT)),
-    );
-    this.#watch = watch;
+    ));
     try {
-      const token = await unlessAborted(this.#bearer(), signal);
+      const aborted = new Promise((_, reject) => (signal.onabort = () => reject(signal.reason)));
+      const token = await Promise.race([this.#bearer(), aborted]);
       return await transport({
         url: this.#url,
         cursor: this.cursor,
         token,
         signal,
-        onBytes: () => watch.hear(),
+        onBytes: watched.hear,
         onMessage: (message) => this.#take(message, connects),
         isOver: () => follower.over !== null || this.#lost,
       });
     } catch (error) {
       const cause = signal.aborted ? signal.reason : error;
-      return cause instanceof Error ? cause : new Error(String(cause));
+      const status = cause instanceof TooLarge ? TOO_LARGE : 0;
+      // What fetch says of a connection differs from browser to browser, and tells nobody anything.
+      const isNetwork = cause instanceof TypeError;
+      const detail = isNetwork ? (this.#opened ? CUT : UNREACHABLE) : cause?.message;
+      return { status, detail: String(detail ?? cause), retryAfter: 0 };
     } finally {
-      watch.stop();
+      watched.stop();
       this.#watch = null;
     }
   }
 
   async #bearer() {
-    const { token } = this.#options;
-    if (typeof token !== "function") return token ?? null;
-    return (this.#token ??= await token());
+    const { token = null } = this.#options;
+    return typeof token === "function" ? (this.#token ??= await token()) : token;
   }
 
   /**
@@ -332,10 +304,11 @@ export class Stream {
     }
     const taken = this.#follower.take(message);
     if (taken === null) return;
-    if ("event" in taken) this.#call(this.#options.onEvent, taken.event);
+    if ("event" in taken) call(this.#options.onEvent, taken.event);
     else if ("reset" in taken) this.#lose(taken.reset);
+    else if ("beat" in taken) call(this.#options.onBeat, taken.beat);
     else {
-      this.#call(this.#options.onOpen, taken.opening);
+      call(this.#options.onOpen, taken.opening);
       if (taken.opening.trimmed) this.#lose({ from: null, to: this.cursor ?? "" });
     }
   }
@@ -343,62 +316,41 @@ export class Stream {
   /** @param {Reset} reset */
   #lose(reset) {
     this.#lost = this.#options.onReset === undefined;
-    this.#call(this.#options.onReset, reset);
+    call(this.#options.onReset, reset);
   }
 
   /**
    * The state in which a leg ends the stream, or a pause of none for a token that is had anew; null
    * for neither.
    *
-   * @param {Answer | Error} outcome
+   * @param {Answer} answer
    * @returns {State | Pause | null}
    */
-  #verdict(outcome) {
+  #verdict({ status, detail }) {
     const { over, hasProven } = this.#follower;
     if (hasProven) this.#renewed = false;
     if (this.#lost) return { name: "disconnected", reason: LOST };
-    if (over === "end") return { name: "ended" };
-    if (over === "denied") return this.#refused("the token has expired");
-    if (outcome instanceof TooLarge) return { name: "disconnected", reason: outcome.message };
-    if (outcome instanceof Error) return null;
-    const { status, detail } = outcome;
-    if (status === 204) return { name: "ended" };
-    if (status === 401) return this.#refused(detail);
-    if (status === 403) return { name: "denied", reason: detail };
-    if (status >= 400 && status < 500 && status !== 408 && status !== 429) {
-      return { name: "disconnected", reason: detail };
+    if (over === "end" || status === 204) return { name: "ended" };
+    const isExpired = over === "denied" || status === 401;
+    // Once: a fresh one that is refused too is refused for good.
+    if (isExpired && typeof this.#options.token === "function" && !this.#renewed) {
+      this.#token = null;
+      this.#renewed = true;
+      return { ms: 0 };
     }
-    return null;
-  }
-
-  /**
-   * A token that can be had anew is, once: a fresh one that is refused too is refused for good.
-   *
-   * @param {string} reason
-   * @returns {State | Pause}
-   */
-  #refused(reason) {
-    if (typeof this.#options.token !== "function" || this.#renewed) {
-      return { name: "denied", reason };
-    }
-    this.#token = null;
-    this.#renewed = true;
-    return { ms: 0 };
-  }
-
-  /** Why a leg was no success. @param {Answer | Error} outcome */
-  #why(outcome) {
-    if (this.#follower.over === "error") return "the server has trouble with its store";
-    if (!(outcome instanceof Error)) return outcome.detail || CUT;
-    // What fetch says of a connection differs from browser to browser, and tells nobody anything.
-    if (outcome instanceof TypeError) return this.#opened ? CUT : UNREACHABLE;
-    return outcome.message;
+    if (isExpired || status === 403) return { name: "denied", reason: detail || EXPIRED };
+    const isFinal = status >= 400 && status < 500 && status !== 408 && status !== 429;
+    return isFinal ? { name: "disconnected", reason: detail } : null;
   }
 
   /** @param {Pause} pause */
-  async #stayAway({ ms, told, least }) {
+  async #stayAway({ ms, told, least = 0 }) {
+    if (this.#closed) return;
+    const now = Date.now();
+    this.notBefore = now + least;
+    // What was planned is kept to; what is none, as the page was left, ends with its return.
+    this.#until = told ? now + Math.max(least, LEAST) : ms < Infinity ? Infinity : 0;
     if (told) this.#tell(told);
-    this.#until = told ? Date.now() + Math.max(least ?? 0, LEAST) : Infinity;
     await new Promise((resolve) => {
       const timer = ms < Infinity ? setTimeout(resolve, ms) : undefined;
       this.#endPause = () => {
@@ -409,54 +361,20 @@ export class Stream {
     if (told?.name === "reconnecting") this.#tell({ ...told, seconds: 0 });
   }
 
-  // The page.
-
-  /** It is seen again, or the network is back: look at what time it is, and lose none. */
+  /** The page is seen again, or the network is back: look at what time it is, and lose none. */
   #back() {
+    this.#away = false;
     this.#watch?.check();
     if (Date.now() >= this.#until) this.#endPause();
     if (this.#gaveUp && this.state.name === "disconnected") this.reconnect();
-  }
-
-  #leave() {
-    this.#away = true;
-    this.#abort.abort(new Error("the page was left"));
-  }
-
-  #return() {
-    if (!this.#away) return;
-    this.#away = false;
-    this.#endPause();
   }
 
   /** @param {State} state */
   #tell(state) {
     if (this.#closed) return;
     this.state = state;
-    this.#call(this.#options.onState, state);
+    call(this.#options.onState, state);
   }
-
-  /**
-   * Call back. What a callback throws is its own defect, and must not be taken for the stream's.
-   *
-   * @template T
-   * @param {((value: T) => void) | undefined} callback
-   * @param {T} value
-   */
-  #call(callback, value) {
-    try {
-      callback?.(value);
-    } catch (error) {
-      queueMicrotask(() => {
-        throw error;
-      });
-    }
-  }
-}
-
-/** How long a refusal asks to stay away, in ms. @param {Answer | Error} outcome */
-function asked(outcome) {
-  return outcome instanceof Error ? 0 : outcome.retryAfter;
 }
 
 /**

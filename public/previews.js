@@ -1,35 +1,26 @@
 /** The page of the previews: their list, and the log of one. */
 
-import { request, sentence } from "./site/api.js";
+import { LogPanel } from "./log/panel.js";
+import { address, isRunning, outcomeOf, showList, toneOf } from "./previews/list.js";
+import { after, UNHEARD, write } from "./previews/log.js";
+import { request } from "./site/api.js";
 import { Connection } from "./site/connection.js";
-import { byId, element, replaceIfOther, setText } from "./site/dom.js";
-import { clockTime, duration, plural } from "./site/format.js";
-import { Stream } from "./lastevent.js";
-import { LogView } from "./log/view.js";
+import { byId, replaceIfOther, setText } from "./site/dom.js";
+import { duration } from "./site/format.js";
+import { follow } from "./site/live.js";
+import { offerPreferences } from "./site/preferences.js";
 
 /** @import { StreamEvent } from "./lastevent/follower.js" */
-
-/**
- * @typedef {object} Preview
- * @property {string} id
- * @property {string} name
- * @property {"starting" | "running" | "stopping" | "exited" | "failed" | "lost"} state
- * @property {string} started_at
- * @property {number | null} code
- * @property {string | null} signal
- */
+/** @import { Preview } from "./previews/list.js" */
 
 const LIST_EVERY = 5000;
 const SECOND = 1000;
-const RUNNING = ["starting", "running", "stopping"];
 
-const list = byId("previews");
 const starters = byId("starters");
 const problem = byId("problem");
-const viewer = byId("viewer");
 /** @type {HTMLButtonElement} */
 const stop = byId("stop");
-const view = new LogView(byId("log"), byId("jump"));
+const panel = new LogPanel(byId("log-panel"));
 const connection = new Connection(byId("connection"), byId("reason"), byId("reconnect"), () =>
   stream?.reconnect(),
 );
@@ -38,10 +29,9 @@ const connection = new Connection(byId("connection"), byId("reason"), byId("reco
 let previews = [];
 /** The preview that is shown. @type {string | null} */
 let shown = null;
-/** @type {Stream | null} */
+/** @type {ReturnType<typeof follow> | null} */
 let stream = null;
-/** When the process started and ended, in Unix ms, and how, as its log tells. */
-let run = { started: 0, ended: 0, outcome: "" };
+let run = UNHEARD;
 
 async function refresh() {
   try {
@@ -52,13 +42,13 @@ async function refresh() {
   } catch (error) {
     say(error);
   }
-  showList();
+  byId("no-previews").hidden = previews.length > 0;
+  show();
 }
 
 /** @param {unknown} error */
 function say(error) {
-  const text = error instanceof Error ? error.message : String(error);
-  if (problem.textContent !== text) problem.textContent = text;
+  setText(problem, error instanceof Error ? error.message : String(error));
 }
 
 /** @param {string[]} names */
@@ -92,184 +82,103 @@ async function start(name, button) {
   button.disabled = false;
 }
 
-function showList() {
-  replaceIfOther(list, previews.map(listItem));
-  byId("no-previews").hidden = previews.length > 0;
-  showFacts();
-}
-
-/** @param {Preview} preview */
-function listItem(preview) {
-  const item =
-    list.querySelector(`[data-id="${CSS.escape(preview.id)}"]`) ?? document.createElement("li");
-  const detail = `${outcomeOf(preview)}, ${clockTime(Date.parse(preview.started_at))}`;
-  const current = preview.id === shown;
-  const now = `${detail} ${current}`;
-  if (!(item instanceof HTMLElement) || item.dataset["now"] === now) return item;
-  item.dataset["id"] = preview.id;
-  item.dataset["now"] = now;
-  const link = document.createElement("a");
-  link.href = address(preview.id);
-  if (current) link.ariaCurrent = "page";
-  link.append(element("span", "name", preview.name), element("span", "detail", detail));
-  item.dataset["state"] = preview.code ? "failed" : preview.state;
-  // The link that has the focus is about to be replaced by its like.
-  const focused = item.contains(document.activeElement);
-  item.replaceChildren(link);
-  if (focused) link.focus();
-  return item;
-}
-
-/** @param {Preview} preview */
-function outcomeOf({ state, code, signal }) {
-  return state === "exited" ? exitWords({ code, signal }) : state;
-}
-
 /**
  * Follow the log of a preview.
  *
  * @param {string} id
- * @param {boolean} visit whether the browser's history gets an entry
+ * @param {boolean} isVisit whether the browser's history gets an entry
  */
-function select(id, visit) {
+function select(id, isVisit) {
   if (id === shown) return;
   shown = id;
-  if (visit) history.pushState(null, "", address(id));
-  else history.replaceState(null, "", address(id));
+  if (isVisit) history.pushState(null, "", address(id));
+  else history.replaceState(null, "", address(id) + location.hash);
   stream?.close();
-  view.clear();
-  run = { started: 0, ended: 0, outcome: "" };
-  viewer.hidden = false;
-  byId("log").ariaLabel = `Log of ${previews.find((preview) => preview.id === id)?.name ?? id}`;
-  stream = new Stream(`/api/previews/${encodeURIComponent(id)}/logs/stream`, {
+  run = UNHEARD;
+  byId("viewer").hidden = false;
+  byId("nothing").hidden = true;
+  const url = `/api/previews/${encodeURIComponent(id)}/logs/stream`;
+  stream = follow(url, {
     start: "start",
     onEvent: take,
     onReset: ({ from }) => lose(from),
+    onBeat: () => connection.beat(),
     onState: (state) => {
-      connection.show(state);
-      if (state.name === "ended") void refresh();
+      connection.show(state, stream?.counts.polls);
+      if (state.name !== "ended") return;
+      panel.end();
+      void refresh();
     },
-    onOpen: showCounts,
+    onOpen: () => panel.update(),
   });
+  const followed = stream;
+  const name = previews.find((preview) => preview.id === id)?.name ?? id;
+  panel.begin(name, { url, write, cursor: () => followed.cursor }, () => followed.counts);
   connection.show(stream.state);
-  showList();
+  show();
 }
 
 /** @param {string | null} from */
 function lose(from) {
   const where = from === null ? "Earlier lines are" : "Lines at this place are";
-  view.lines.note("gap", `${where} no longer kept by the server.`);
-  view.update();
+  panel.lines.note("gap", `${where} no longer kept by the server.`);
+  panel.update();
 }
 
 /** @param {StreamEvent} event */
 function take(event) {
-  const fields = read(event);
-  const { lines } = view;
-  if (event.type === "stdout" || event.type === "stderr") {
-    lines.add(event.type, String(fields.text ?? ""), fields.open === true);
-  } else if (event.type === "started") {
-    run.started = fields.time;
-    const until = fields.ends_at ? `, to be ended at ${clockTime(fields.ends_at)}` : "";
-    const begun = `${fields.name} started as process ${fields.pid}, ${clockTime(fields.time)}`;
-    lines.note("note", begun + until);
-  } else if (event.type === "exit") {
-    end(fields.time, exitWords(fields));
-    lines.note("note", `${run.outcome}, ${clockTime(fields.time)}`);
-  } else if (event.type === "failure") {
-    end(fields.time, "failed");
-    lines.note("failure", sentence(String(fields.error)));
-  } else if (event.type === "gap") {
-    lines.note("gap", "Output is missing here: nobody could read it.");
-  }
-  view.update();
-  showCountsSoon();
+  write(panel.lines, event);
+  panel.update();
+  const now = after(run, event);
+  if (now === run) return;
+  run = now;
+  show();
 }
 
-/** @param {StreamEvent} event */
-function read(event) {
-  try {
-    return event.json() ?? {};
-  } catch {
-    return { text: event.data };
-  }
-}
-
-/** @param {{ code?: number | null, signal?: string | null }} exit */
-function exitWords({ code, signal }) {
-  return signal ? `ended by ${signal}` : `exited with code ${code ?? "unknown"}`;
-}
-
-/**
- * @param {number} time
- * @param {string} outcome
- */
-function end(time, outcome) {
-  run.ended = time;
-  run.outcome = outcome;
-  showFacts();
-}
-
-function showFacts() {
+function show() {
+  showList(byId("previews"), previews, shown);
   const preview = previews.find(({ id }) => id === shown);
   const title = preview?.name ?? shown ?? "";
   setText(byId("title"), title);
   document.title = shown ? `${title}: log · Lastevent` : "Previews · Lastevent";
-  const running = preview ? RUNNING.includes(preview.state) && !run.ended : false;
-  stop.hidden = !running;
-  setText(byId("outcome"), facts(preview));
+  showRun(preview);
 }
 
 /** @param {Preview | undefined} preview */
-function facts(preview) {
-  const known = preview && !RUNNING.includes(preview.state) ? outcomeOf(preview) : "";
-  const outcome = known || run.outcome || (preview?.state ?? "");
-  if (!run.started) return outcome;
-  const running = preview !== undefined && RUNNING.includes(preview.state);
-  if (!run.ended && !running) return outcome;
-  const seconds = ((run.ended || Date.now()) - run.started) / 1000;
-  return `${outcome} ${run.ended ? "after" : "for"} ${duration(Math.max(0, seconds))}`;
+function showRun(preview) {
+  const running = preview !== undefined && isRunning(preview) && !run.ended;
+  stop.hidden = !running;
+  const known = preview && !isRunning(preview) ? outcomeOf(preview) : "";
+  const state = byId("state");
+  setText(state, known || run.outcome || (preview?.state ?? ""));
+  state.dataset["tone"] = preview && !run.outcome ? toneOf(preview) : run.good ? "" : "bad";
+  if (preview && !isRunning(preview)) state.dataset["tone"] = toneOf(preview);
+  state.hidden = !state.textContent;
+  setText(byId("duration"), took(running));
 }
 
-let countsDue = false;
-/** A burst of lines must not count for each of them. */
-function showCountsSoon() {
-  if (countsDue) return;
-  countsDue = true;
-  setTimeout(() => {
-    countsDue = false;
-    showCounts();
-  }, 100);
-}
-
-function showCounts() {
-  const { lines } = view;
-  const { plannedEnds = 0, cuts = 0 } = stream?.counts ?? {};
-  setText(byId("lines"), plural(lines.count, "line"));
-  const dropped = `, the first ${lines.dropped.toLocaleString("en")} no longer on this page`;
-  setText(byId("dropped"), lines.dropped ? dropped : "");
-  setText(byId("planned"), plural(plannedEnds, "planned end"));
-  setText(byId("cuts"), plural(cuts, "cut"));
-}
-
-/** @param {string} id */
-function address(id) {
-  return `/previews?preview=${encodeURIComponent(id)}`;
+/** @param {boolean} running */
+function took(running) {
+  if (!run.started || (!run.ended && !running)) return "";
+  const seconds = ((run.ended || Date.now()) - run.started) / SECOND;
+  return `${run.ended ? "after" : "for"} ${duration(Math.max(0, seconds))}`;
 }
 
 /** The preview that the address names, else the newest that runs, else the newest. */
 function wanted() {
   const named = new URLSearchParams(location.search).get("preview");
-  return named ?? (previews.find(({ state }) => state === "running") ?? previews[0])?.id;
+  return named ?? (previews.find(isRunning) ?? previews[0])?.id;
 }
 
 function selectWanted() {
   const id = wanted();
-  if (id) select(id, false);
+  byId("nothing").hidden = id !== undefined;
+  if (id !== undefined) select(id, false);
 }
 
-list.addEventListener("click", (event) => {
-  if (!(event.target instanceof Element) || event.ctrlKey || event.metaKey || event.shiftKey) return;
+byId("previews").addEventListener("click", (event) => {
+  if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+  if (!(event.target instanceof Element)) return;
   const id = event.target.closest("a")?.closest("li")?.dataset["id"];
   if (!id) return;
   event.preventDefault();
@@ -287,10 +196,11 @@ stop.addEventListener("click", async () => {
   await refresh();
 });
 addEventListener("popstate", selectWanted);
-setInterval(showFacts, SECOND);
+setInterval(show, SECOND);
 setInterval(() => {
   if (document.visibilityState === "visible") void refresh();
 }, LIST_EVERY);
 
+offerPreferences();
 await refresh();
 selectWanted();

@@ -18,7 +18,8 @@
  * All times are in ms.
  */
 
-import { Position } from "./position.js";
+import { isBehind } from "./position.js";
+import { LONGEST_WISH } from "./transport.js";
 
 /**
  * One message as it came over the wire. `id` is the message's own, undefined if it has none.
@@ -41,11 +42,9 @@ import { Position } from "./position.js";
 
 /** How soon to come back after failures. @typedef {"fast" | "gentle"} Strategy */
 
-const ENDS = new Set(["rotate", "end", "denied", "error"]);
+const END = /^(rotate|end|denied|error)$/;
 /** The first pause after a failure and the longest, in ms. */
 const STRATEGIES = { fast: [1000, 30_000], gentle: [3000, 60_000] };
-/** What a server may ask for at most; what it says beyond is cut to this. */
-const LONGEST_WISH = 3_600_000;
 /** A whole answer is waited for this long at most; gateways give up after about 30 s. */
 const LONGEST_HOLD = 60_000;
 /** The pause after a planned end that names none. */
@@ -82,8 +81,7 @@ export class StreamEvent {
  */
 export function backOff(failures, chance, strategy = "fast") {
   const [first, longest] = /** @type {[number, number]} */ (STRATEGIES[strategy]);
-  const doublings = Math.min(Math.max(failures, 1) - 1, 32);
-  return chance * Math.min(longest, first * 2 ** doublings);
+  return chance * Math.min(longest, first * 2 ** (Math.max(failures, 1) - 1));
 }
 
 export class Follower {
@@ -100,6 +98,7 @@ export class Follower {
    * they come in pieces.
    */
   hold = 0;
+  /** The last id reached; null before there is one. @type {string | null} */
   position;
   #ordinaryHeartbeat;
   #attempts;
@@ -117,7 +116,7 @@ export class Follower {
    * @param {Strategy} [strategy]
    */
   constructor(cursor, heartbeat, attempts, strategy = "fast") {
-    this.position = new Position(cursor);
+    this.position = cursor;
     this.heartbeat = this.#ordinaryHeartbeat = heartbeat;
     this.#attempts = attempts;
     this.#strategy = strategy;
@@ -142,25 +141,24 @@ export class Follower {
    * moved when this returns. Messages after one that set `over` belong to nobody.
    *
    * @param {Message} message
-   * @returns {{ event: StreamEvent } | { opening: Opening } | { reset: Reset } | null}
+   * @returns {{ event: StreamEvent } | { opening: Opening } | { reset: Reset }
+   *   | { beat: number | null } | null}
    */
   take(message) {
     if (message.type === "heartbeat") {
       this.#heard = true;
-      return null;
+      return { beat: duration(object(message.data)["timestamp"]) };
     }
     if (message.type === "stream") return this.#control(message);
     const id = message.id;
     if (id) {
       // Of a foreign id only this can be told: the one that this leg was resumed from may come
       // again, before any other.
-      const behind =
-        this.position.isAheadOf(id) ?? (!this.#moved && id === this.position.text);
-      if (behind) {
+      if (isBehind(this.position, id) ?? (!this.#moved && id === this.position)) {
         this.repeated += 1;
         return null;
       }
-      this.position.move(id);
+      this.position = id;
     }
     this.#moved = true;
     return { event: new StreamEvent(id ?? "", message.type, message.data) };
@@ -172,11 +170,11 @@ export class Follower {
     const state = fields["state"];
     if (state === "reset") return this.#reset(message, fields);
     if (state === "open") return this.#open(message, fields);
-    if (message.id && !this.position.isAheadOf(message.id)) {
-      this.#moved ||= message.id !== this.position.text;
-      this.position.move(message.id);
+    if (message.id && !isBehind(this.position, message.id)) {
+      this.#moved ||= message.id !== this.position;
+      this.position = message.id;
     }
-    if (typeof state === "string" && ENDS.has(state)) {
+    if (typeof state === "string" && END.test(state)) {
       this.over = state;
       this.#retry = Math.min(duration(fields["retry_ms"]) ?? ORDINARY_RETRY, LONGEST_WISH);
     }
@@ -190,7 +188,7 @@ export class Follower {
   #open(message, fields) {
     // Its id repeats ours. Any other must not count: it might lie beyond a reset that we have not
     // read yet.
-    if (this.position.text === null && message.id) this.position.move(message.id);
+    if (this.position === null && message.id) this.position = message.id;
     const heartbeat = duration(fields["heartbeat"]);
     if (heartbeat) this.heartbeat = Math.min(heartbeat * 1000, LONGEST_WISH);
     const hold = fields["buffered"] === true ? (duration(fields["ends_in"]) ?? 0) : 0;
@@ -205,10 +203,10 @@ export class Follower {
    * @param {Record<string, unknown>} fields
    */
   #reset(message, fields) {
-    const before = fields["from"] ?? this.position.text;
+    const before = fields["from"] ?? this.position;
     const from = before === null ? null : String(before);
     const to = message.id || String(fields["to"] ?? "");
-    if (to) this.position.move(to);
+    if (to) this.position = to;
     this.#moved = true;
     return { reset: { from, to } };
   }
@@ -266,5 +264,5 @@ function object(text) {
  * @returns {number | null} a number that can be waited for, null for anything else
  */
 function duration(value) {
-  return typeof value === "number" && value >= 0 && value < 1e12 ? value : null;
+  return typeof value === "number" && value >= 0 && value < 1e13 ? value : null;
 }

@@ -1,30 +1,24 @@
-/** What a browser says of the page and of the network, for a stream that is to come back at once. */
-
-/**
- * What a stream does about it.
- *
- * @typedef {object} Returning
- * @property {() => void} onBack the page is seen again, or the network is back
- * @property {() => void} onLeave the page is left, perhaps for good: connections end
- * @property {() => void} onReturn the page that was left is shown again, as it was
- */
+/** What a browser says of page and network, for a stream that is to come back at once. */
 
 /**
  * Have a stream told, until the returned function is called. Where there is no page, nothing is.
  *
- * @param {Returning} returning
+ * @param {() => void} onBack the page is seen again, goes on as it was, or has its network back
+ * @param {() => void} onLeave the page is left, perhaps for good, or is to stand still: connections
+ *   end
  * @returns {() => void}
  */
-export function watchPage({ onBack, onLeave, onReturn }) {
+export function watchPage(onBack, onLeave) {
   const { document, addEventListener } = globalThis;
   if (!document || !addEventListener) return () => {};
   const stop = new AbortController();
   const { signal } = stop;
-  const seen = () => document.visibilityState === "visible" && onBack();
-  document.addEventListener("visibilitychange", seen, { signal });
+  const onSeen = () => document.visibilityState === "visible" && onBack();
+  document.addEventListener("visibilitychange", onSeen, { signal });
+  document.addEventListener("freeze", onLeave, { signal });
   document.addEventListener("resume", onBack, { signal });
   addEventListener("online", onBack, { signal });
   addEventListener("pagehide", onLeave, { signal });
-  addEventListener("pageshow", onReturn, { signal });
+  addEventListener("pageshow", onBack, { signal });
   return () => stop.abort();
 }

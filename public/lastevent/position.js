@@ -13,43 +13,42 @@ const HASH_LENGTH = 8;
 // The proof is left out: another proof at the same place is a loss, and the server says that.
 const PLACE_LENGTH = 22;
 
-export class Position {
-  /** The last id reached; null before there is one. @type {string | null} */
-  text;
-  #places;
-
-  /** @param {string | null} text */
-  constructor(text) {
-    this.text = text;
-    this.#places = places(text ?? "");
+/**
+ * Whether `id` is where `position` stands, or before it; null if that cannot be told.
+ *
+ * In ids of several streams the part that moved, which is marked and stands first, decides.
+ *
+ * @param {string | null} position
+ * @param {string} id
+ * @returns {boolean | null}
+ */
+export function isBehind(position, id) {
+  const own = places(position ?? "");
+  const moved = places(id.startsWith("~") ? (id.split(".", 1)[0] ?? "") : id);
+  if (moved.size === 0) return null;
+  for (const [stream, place] of moved) {
+    const reached = own.get(stream);
+    if (reached === undefined) return null;
+    if (place > reached) return false;
   }
+  return true;
+}
 
-  /** Stand at `id`. @param {string} id */
-  move(id) {
-    if (id !== this.text) {
-      this.text = id;
-      this.#places = places(id);
-    }
+/**
+ * The later place in each stream, of two positions; `other`, where places cannot be told.
+ *
+ * @param {string} one
+ * @param {string} other
+ */
+export function furthest(one, other) {
+  if (places(one).size === 0 || places(other).size === 0) return other;
+  /** @type {Map<string, string>} */
+  const parts = new Map();
+  for (const part of `${one}.${other}`.replaceAll("~", "").split(".")) {
+    const stream = CURSOR.test(part) ? "" : part.slice(0, HASH_LENGTH);
+    if (part > (parts.get(stream) ?? "")) parts.set(stream, part);
   }
-
-  /**
-   * Whether `id` is this position or one before it; null if that cannot be told.
-   *
-   * In ids of several streams the part that moved, which is marked and stands first, decides.
-   *
-   * @param {string} id
-   * @returns {boolean | null}
-   */
-  isAheadOf(id) {
-    const moved = places(id.startsWith("~") ? (id.split(".", 1)[0] ?? "") : id);
-    if (moved.size === 0) return null;
-    for (const [stream, place] of moved) {
-      const own = this.#places.get(stream);
-      if (own === undefined) return null;
-      if (place > own) return false;
-    }
-    return true;
-  }
+  return [...parts.values()].join(".");
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 
 import { createParser } from "../vendor/eventsource-parser/index.js";
-import { contentType, DONE, refusal, request, TooLarge } from "./transport.js";
+import { request, TooLarge } from "./transport.js";
 
 /** @import { Leg, Transport } from "./transport.js" */
 
@@ -17,63 +17,38 @@ const DRAIN = 250;
  * @returns {Transport}
  */
 export function serverSentEvents(fetcher) {
-  return async (leg) => {
-    /** @type {Record<string, string>} */
-    const headers = { Accept: "text/event-stream" };
-    if (leg.cursor) headers["Last-Event-ID"] = leg.cursor;
-    const response = await request(fetcher, leg, leg.url, headers);
-    if (response.status !== 200) return refusal(response);
-    const type = contentType(response);
-    if (!response.body || !/^text\/event-stream\b/i.test(type)) {
-      await response.body?.cancel();
-      throw new Error(`the server sent ${type || "nothing"}, no event stream`);
-    }
-    await read(response.body, leg);
-    return DONE;
-  };
+  return (leg) => request(fetcher, leg, leg.url, "text/event-stream", (body) => read(body, leg));
 }
 
 /**
- * @param {ReadableStream<Uint8Array>} body
+ * @param {ReadableStreamDefaultReader<Uint8Array>} reader
  * @param {Leg} leg
  */
-async function read(body, leg) {
-  /** @type {Error | null} */
-  let tooLarge = null;
+async function read(reader, leg) {
   const parser = createParser({
     maxBufferSize: LARGEST_EVENT,
     onEvent: ({ id, event, data }) => leg.onMessage({ id, type: event ?? "message", data }),
     onError: (error) => {
       // The other kinds tell of fields that are not known, which readers pass over.
-      if (error.type === "max-buffer-size-exceeded") tooLarge = new TooLarge(error.message);
+      if (error.type === "max-buffer-size-exceeded") throw new TooLarge(error.message);
     },
   });
   const text = new TextDecoder();
-  const reader = body.getReader();
-  try {
-    while (!leg.isOver()) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      parser.feed(text.decode(value, { stream: true }));
-      leg.onBytes(); // after the messages: one of them may have named the heartbeat
-      if (tooLarge) throw tooLarge;
-    }
-    await drain(reader);
-  } finally {
-    // Of a body that was read to its end, or broke, this is a rejection or nothing.
-    reader.cancel().catch(() => {});
-  }
-}
-
-/** @param {ReadableStreamDefaultReader<Uint8Array>} reader */
-async function drain(reader) {
+  // Of a body that was read to its end, or broke, this is a rejection or nothing.
+  const cancel = () => void reader.cancel().catch(() => {});
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
-  const limit = new Promise((resolve) => (timer = setTimeout(resolve, DRAIN, { done: true })));
   try {
-    while (!(await Promise.race([reader.read(), limit])).done);
-  } catch {
-    // The leg has said that it is over: how the connection ends is of no interest.
+    for (let piece; !(piece = await reader.read()).done; ) {
+      parser.feed(text.decode(piece.value, { stream: true }));
+      leg.onBytes(); // after the messages: one of them may have named the heartbeat
+      if (leg.isOver()) timer ??= setTimeout(cancel, DRAIN);
+    }
+  } catch (error) {
+    // Once the leg has said that it is over, how the connection ends is of no interest.
+    if (!leg.isOver()) throw error;
+  } finally {
+    clearTimeout(timer);
+    cancel();
   }
-  clearTimeout(timer);
 }

@@ -33,63 +33,65 @@
  * @typedef {(leg: Leg) => Promise<Answer>} Transport
  */
 
+/** What a server may ask for at most, in ms; what it says beyond is cut to this. */
+export const LONGEST_WISH = 3_600_000;
 const LARGEST_PROBLEM = 8192;
 const LONGEST_DETAIL = 300;
 
-/** The answer of a leg that was carried out. */
+/** The answer of a leg that was carried out. @type {Answer} */
 export const DONE = { status: 200, detail: "", retryAfter: 0 };
 
 /** What is larger than the client takes. */
 export class TooLarge extends Error {}
 
 /**
- * Ask for a leg in one of its forms.
+ * Ask for a leg in one of its forms, and have it read.
  *
  * @param {typeof fetch} fetcher
  * @param {Leg} leg
  * @param {string} url
- * @param {Record<string, string>} headers
+ * @param {string} type the form
+ * @param {(body: ReadableStreamDefaultReader<Uint8Array>) => Promise<unknown>} read
+ * @returns {Promise<Answer>} DONE if it was read
  */
-export async function request(fetcher, leg, url, headers) {
-  if (leg.token) headers["Authorization"] = `Bearer ${leg.token}`;
-  const response = await fetcher(url, { headers, signal: leg.signal, cache: "no-store" });
+export async function request(fetcher, leg, url, type, read) {
+  const { cursor, token, signal } = leg;
+  const headers = {
+    Accept: type,
+    ...(cursor && { "Last-Event-ID": cursor }),
+    ...(token && { Authorization: `Bearer ${token}` }),
+  };
+  const response = await fetcher(url, { headers, signal, cache: "no-store" });
   leg.onBytes();
-  return response;
+  const { status, body } = response;
+  if (status !== 200) {
+    return { status, detail: await problem(response), retryAfter: retryAfter(response.headers) };
+  }
+  const sent = response.headers.get("content-type") ?? "";
+  if (!body || !sent.toLowerCase().startsWith(type)) {
+    await body?.cancel();
+    throw new Error(`the server sent ${sent || "nothing"}, not ${type}`);
+  }
+  await read(body.getReader());
+  return DONE;
 }
 
 /**
- * What an answer says that is none of what was asked for.
+ * The text of a body; throws TooLarge beyond `most` characters.
  *
- * @param {Response} response
- * @returns {Promise<Answer>}
- */
-export async function refusal(response) {
-  const detail = await problem(response);
-  return { status: response.status, detail, retryAfter: retryAfter(response.headers) };
-}
-
-/** @param {Response} response */
-export function contentType(response) {
-  return response.headers.get("content-type") ?? "";
-}
-
-/**
- * The text of an answer; throws TooLarge beyond `most` characters.
- *
- * @param {Response} response
+ * @param {ReadableStreamDefaultReader<Uint8Array> | undefined} reader
  * @param {number} most
  * @param {() => void} [onBytes]
  */
-export async function text(response, most, onBytes) {
+export async function text(reader, most, onBytes) {
   let read = "";
   const decoder = new TextDecoder();
-  const reader = response.body?.getReader();
   for (let piece; reader && !(piece = await reader.read()).done; ) {
     onBytes?.();
     read += decoder.decode(piece.value, { stream: true });
     if (read.length > most) {
       reader.cancel().catch(() => {});
-      throw new TooLarge(`the server's answer is larger than ${most} characters`);
+      throw new TooLarge("the answer is too large");
     }
   }
   return read;
@@ -100,12 +102,12 @@ export async function text(response, most, onBytes) {
  *
  * @param {Response} response
  */
-async function problem(response) {
+async function problem({ body, status }) {
   try {
-    const { detail, title } = JSON.parse(await text(response, LARGEST_PROBLEM));
+    const { detail, title } = JSON.parse(await text(body?.getReader(), LARGEST_PROBLEM));
     return String(detail ?? title).slice(0, LONGEST_DETAIL);
   } catch {
-    return `the server answered ${response.status}`;
+    return `the server answered ${status}`;
   }
 }
 
@@ -117,5 +119,5 @@ async function problem(response) {
 function retryAfter(headers) {
   const text = headers.get("retry-after") ?? "";
   const wait = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now();
-  return wait > 0 ? wait : 0;
+  return wait > 0 ? Math.min(wait, LONGEST_WISH) : 0;
 }

@@ -8,13 +8,23 @@
 
 import { stateAfter } from "./ansi.js";
 
+/** What a line is; a channel of a process, or a level. */
+/** @typedef {"stdout" | "stderr" | "command" | "warning" | "error"} Channel */
+/** What a row is: a piece of a line, or a word of the page's own. */
+/** @typedef {Channel | "note" | "gap" | "failure"} Kind */
+
 /**
- * A row as it is shown. `number` is null where a line goes on, and for notes; `state` sets the
- * colours that the row begins with; `version` grows when the row changes.
+ * A row as it is shown. `serial` is its place among all rows that there were, from 0. `number` is
+ * that of its line, null for notes; `continued` where the line began in an earlier row. `time` in
+ * Unix ms is that of the line's beginning. `state` sets the colours that the row begins with;
+ * `version` grows when the row changes.
  *
  * @typedef {object} Row
+ * @property {number} serial
  * @property {number | null} number
- * @property {"stdout" | "stderr" | "note" | "gap" | "failure"} kind
+ * @property {boolean} continued
+ * @property {Kind} kind
+ * @property {number | null} time
  * @property {string} state
  * @property {string} text
  * @property {number} version
@@ -22,29 +32,66 @@ import { stateAfter } from "./ansi.js";
 
 /** What a page keeps; older rows are forgotten, a block at a time. */
 const MOST_ROWS = 100_000;
+const MOST_CHARACTERS = 32 * 1024 * 1024;
 const BLOCK = 5000;
 /** A line that is longer goes on in another row, so that no row is dear to show. */
 const LONGEST_ROW = 4096;
+
+/** @type {Kind[]} */
+const ERRORS = ["stderr", "error", "failure"];
+
+/** Whether a row is among the errors. @param {Row} row */
+export function isError({ kind }) {
+  return ERRORS.includes(kind);
+}
 
 export class LogLines {
   /** @type {Row[]} */
   rows = [];
   /** Lines so far, also those that are no longer kept. */
   count = 0;
+  /** How many of them, and of the failures, are errors. */
+  errors = 0;
   /** Rows that are no longer kept. */
   dropped = 0;
-  /** @type {Map<string, Row>} the row that the next piece of a channel continues */
+  /** The first time that was told, in Unix ms. @type {number | null} */
+  began = null;
+  #mostRows;
+  #mostCharacters;
+  #characters = 0;
+  /** @type {Map<Channel, Row>} the row that the next piece of a channel continues */
   #open = new Map();
-  /** @type {Map<string, string>} the colours in force */
+  /** @type {Map<Kind, string>} the colours in force */
   #states = new Map();
 
   /**
-   * @param {"stdout" | "stderr"} channel
+   * @param {number} [mostRows]
+   * @param {number} [mostCharacters]
+   */
+  constructor(mostRows = MOST_ROWS, mostCharacters = MOST_CHARACTERS) {
+    this.#mostRows = mostRows;
+    this.#mostCharacters = mostCharacters;
+  }
+
+  /** The serial of the row that comes next. */
+  get end() {
+    return this.dropped + this.rows.length;
+  }
+
+  /** The serial before which no row changes any more. */
+  get settled() {
+    const open = [...this.#open.values()].map(({ serial }) => serial);
+    return Math.max(this.dropped, Math.min(this.end, ...open));
+  }
+
+  /**
+   * @param {Channel} channel
    * @param {string} text
    * @param {boolean} open
+   * @param {number | null} [time] in Unix ms
    */
-  add(channel, text, open) {
-    let row = this.#open.get(channel) ?? this.#push(channel, this.#begin(channel));
+  add(channel, text, open, time = null) {
+    let row = this.#open.get(channel) ?? this.#begin(channel, time);
     let rest = text;
     do {
       const end = fitting(rest, LONGEST_ROW - row.text.length);
@@ -52,7 +99,7 @@ export class LogLines {
       rest = rest.slice(end);
       if (rest && row.text.length >= LONGEST_ROW - 1) {
         this.#finish(channel, row);
-        row = this.#push(channel, null);
+        row = this.#push(channel, row.number, row.time, true);
       }
     } while (rest);
     if (open) this.#open.set(channel, row);
@@ -64,30 +111,53 @@ export class LogLines {
    *
    * @param {"note" | "gap" | "failure"} kind
    * @param {string} text
+   * @param {number | null} [time] in Unix ms
    */
-  note(kind, text) {
-    this.#push(kind, null).text = text;
+  note(kind, text, time = null) {
+    const row = this.#push(kind, null, time, false);
+    row.text = text;
+    if (isError(row)) this.errors += 1;
   }
 
-  /** @param {string} channel */
-  #begin(channel) {
-    this.#open.delete(channel);
-    this.count += 1;
-    return this.count;
+  /** The first row of a line, while it is kept. @param {number} number */
+  row(number) {
+    return this.rows.find((row) => row.number === number);
   }
 
   /**
-   * @param {Row["kind"]} kind
-   * @param {number | null} number
+   * @param {Channel} channel
+   * @param {number | null} time
    */
-  #push(kind, number) {
-    const row = { number, kind, state: this.#states.get(kind) ?? "", text: "", version: 0 };
+  #begin(channel, time) {
+    this.#open.delete(channel);
+    this.count += 1;
+    const row = this.#push(channel, this.count, time, false);
+    if (isError(row)) this.errors += 1;
+    return row;
+  }
+
+  /**
+   * @param {Kind} kind
+   * @param {number | null} number
+   * @param {number | null} time
+   * @param {boolean} continued
+   */
+  #push(kind, number, time, continued) {
+    this.began ??= time;
+    const state = this.#states.get(kind) ?? "";
+    const row = { serial: this.end, number, continued, kind, time, state, text: "", version: 0 };
     this.rows.push(row);
-    if (this.rows.length >= MOST_ROWS + BLOCK) {
-      this.rows.splice(0, BLOCK);
-      this.dropped += BLOCK;
+    if (this.rows.length >= this.#mostRows + BLOCK) this.#forget(BLOCK);
+    else if (this.#characters > this.#mostCharacters) {
+      this.#forget(Math.min(BLOCK, Math.ceil(this.rows.length / 2)));
     }
     return row;
+  }
+
+  /** @param {number} count */
+  #forget(count) {
+    for (const { text } of this.rows.splice(0, count)) this.#characters -= text.length;
+    this.dropped += count;
   }
 
   /**
@@ -99,12 +169,13 @@ export class LogLines {
     // A return at the very end has replaced nothing yet: a progress line stays until the next.
     const last = text.replace(/\r+$/, "").lastIndexOf("\r");
     row.state = stateAfter(row.state, text.slice(0, last + 1));
+    if (row.serial >= this.dropped) this.#characters += text.length - last - 1 - row.text.length;
     row.text = text.slice(last + 1);
     row.version += 1;
   }
 
   /**
-   * @param {string} channel
+   * @param {Channel} channel
    * @param {Row} row
    */
   #finish(channel, row) {

@@ -20,15 +20,18 @@ export class Refused extends Error {
  *
  * @param {string} method
  * @param {string} path
- * @param {unknown} [body] sent as JSON
+ * @param {unknown} [body] sent as JSON; a Blob as it is, under its own type
+ * @param {Record<string, string>} [headers]
+ * @param {number} [limit] ms until the server counts as out of reach
  * @returns {Promise<any>}
  */
-export async function request(method, path, body) {
+export async function request(method, path, body, headers = {}, limit = LIMIT) {
   /** @type {RequestInit} */
-  const init = { method, signal: AbortSignal.timeout(LIMIT), cache: "no-store" };
-  if (body !== undefined) {
+  const init = { method, signal: AbortSignal.timeout(limit), cache: "no-store", headers };
+  if (body instanceof Blob) init.body = body;
+  else if (body !== undefined) {
     init.body = JSON.stringify(body);
-    init.headers = { "Content-Type": "application/json" };
+    init.headers = { "Content-Type": "application/json", ...headers };
   }
   let response, text;
   try {

@@ -24,3 +24,19 @@ export function clockTime(time) {
   const clock = date.toTimeString().slice(0, 8);
   return today ? clock : `${date.toLocaleDateString("en-CA")} ${clock}`;
 }
+
+/**
+ * How long ago a time was, in one unit.
+ *
+ * @param {number} time in Unix ms
+ * @param {number} now in Unix ms
+ */
+export function ago(time, now) {
+  const seconds = Math.max(0, Math.floor((now - time) / 1000));
+  if (seconds < 2) return "just now";
+  if (seconds < 60) return `${seconds} s ago`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min ago`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 48 ? `${hours} h ago` : `${Math.floor(hours / 24)} days ago`;
+}

@@ -6,6 +6,7 @@ import time
 
 BURST = 50_000
 SECONDS = 300.0
+MIXED = 600
 
 
 def ticks() -> None:
@@ -49,5 +50,26 @@ def quiet() -> None:
     time.sleep(SECONDS)
 
 
+def mixed() -> int:
+    """Lines of all lengths, each hundredth on the standard error."""
+    for number in range(1, MIXED + 1):
+        if number % 100 == 0:
+            print(f"line {number} went wrong", file=sys.stderr)
+        elif number % 7 == 0:
+            print(f"line {number} " + "long words " * (number // 5))
+        else:
+            print(f"line {number} is \x1b[1mwell\x1b[0mmade")
+    return 1
+
+
+def colours() -> None:
+    """Colours by number, by value, and with colons; backgrounds; and what is none."""
+    print("\x1b[38;5;208mby number\x1b[0m \x1b[38;2;255;140;0mby value\x1b[0m")
+    print("\x1b[38:5:208mby number\x1b[0m \x1b[38:2::255:140:0mby value\x1b[0m")
+    print("\x1b[48;5;19mbehind by number\x1b[0m \x1b[48;2;0;0;175mbehind by value\x1b[0m")
+    print("\x1b[2J\x1b[?25l\x1b]0;title\x07nothing of that is seen\x1b(B")
+
+
 if __name__ == "__main__":
-    sys.exit({"ticks": ticks, "shapes": shapes, "burst": burst, "quiet": quiet}[sys.argv[1]]())
+    kinds = (ticks, shapes, burst, quiet, mixed, colours)
+    sys.exit({kind.__name__: kind for kind in kinds}[sys.argv[1]]())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
 from tests.browser.log_page import LogPage
 from tests.browser.proxy import Proxy
@@ -19,16 +19,22 @@ ARGUMENTS = [
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
 EXPECT_MS = 15_000
+expect.set_options(timeout=EXPECT_MS)
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+def chromium() -> str:
+    """Where the system's Chromium is."""
+    path = next(filter(None, map(shutil.which, NAMES)), None)
+    assert path, "there is no Chromium: make prerequisites"
+    return path
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """The system's Chromium, one for all tests."""
-    path = next(filter(None, map(shutil.which, NAMES)), None)
-    assert path, "there is no Chromium: make prerequisites"
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        browser = await playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
         yield browser
         await browser.close()
 

@@ -1,4 +1,4 @@
-"""The page of the previews, as tests read and work it."""
+"""A page with a log, of a preview or a deployment, as tests read and work it."""
 
 from typing import Any
 
@@ -27,17 +27,27 @@ _COLLECT = """async () => {
 class LogPage:
     """One visit."""
 
-    def __init__(self, page: Page, url: str) -> None:
+    def __init__(self, page: Page, url: str, path: str = "/previews?preview=") -> None:
         self.page = page
         self.url = url
+        self._path = path
         self.pill = page.locator("#connection")
         self.outcome = page.locator("#outcome")
         self.jump = page.locator("#jump")
         self.stop = page.get_by_role("button", name="Stop", exact=True)
+        self.pane = page.locator("#log")
+        self.search = page.get_by_role("searchbox")
+        self.found = page.locator(".log-search .count")
+        self.said = page.locator(".log-said")
+        self.errors_only = page.get_by_role("button", name="Errors only")
+        self.first_error = page.get_by_role("button", name="First error")
+        self.wrap = page.get_by_role("button", name="Wrap")
+        self.times = page.get_by_label("Times of the lines")
 
-    async def visit(self, id: str | None = None) -> None:
-        """Open the page, of one preview or of the one that it chooses."""
-        await self.page.goto(f"{self.url}/previews" + (f"?preview={id}" if id else ""))
+    async def visit(self, id: str | None = None, lines: str = "") -> None:
+        """Open the page, at one log and the ``lines`` of it, or at the log that it chooses."""
+        path = self._path + id if id else self._path.partition("?")[0]
+        await self.page.goto(self.url + path + lines)
 
     def row(self, text: str) -> Locator:
         """Return the row in sight with exactly this text."""
@@ -48,6 +58,37 @@ class LogPage:
     async def see(self, text: str) -> None:
         """Wait until a row in sight has exactly this text."""
         await self.row(text).first.wait_for()
+
+    def number(self, number: int) -> Locator:
+        """Return the number of a line in sight."""
+        return self.page.locator(f'#log .number[data-number="{number}"]')
+
+    async def in_sight(self, number: int) -> None:
+        """Wait until a line is within the pane."""
+        await self.page.wait_for_function(
+            """(number) => {
+                const row = document.querySelector(`#log .number[data-number="${number}"]`);
+                if (!row) return false;
+                const pane = document.getElementById("log").getBoundingClientRect();
+                const { top, bottom } = row.getBoundingClientRect();
+                return top >= pane.top - 1 && Math.min(bottom, top + 20) <= pane.bottom + 1;
+            }""",
+            arg=number,
+        )
+
+    async def marked(self) -> list[int]:
+        """Return the numbers of the lines in sight that a link has marked."""
+        found = await self.page.locator("#log .row.marked .number[data-number]").evaluate_all(
+            "all => all.map((one) => Number(one.dataset.number))"
+        )
+        return [int(number) for number in found]
+
+    async def downloaded(self) -> str:
+        """Return the text of the file that Download saves."""
+        async with self.page.expect_download() as saving:
+            await self.page.get_by_role("button", name="Download").click()
+        path = await (await saving.value).path()
+        return path.read_text(encoding="utf-8")
 
     async def state(self, name: str) -> None:
         """Wait until the connection is in this state."""

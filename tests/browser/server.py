@@ -1,12 +1,14 @@
 """A server process that tests kill and start again, and the commands that its previews run."""
 
 import asyncio
+import contextlib
 import os
 import shlex
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from tests.project.tree import ROOT
 START_SECONDS = 20.0
 STOP_SECONDS = 15.0
 CHILD = ROOT / "tests" / "browser" / "child.py"
-CHILDREN = ("ticks", "shapes", "burst", "quiet")
+CHILDREN = ("ticks", "shapes", "burst", "quiet", "mixed", "colours")
 PREVIEW_COMMANDS = "; ".join(
     f"{name}={shlex.join([sys.executable, str(CHILD), name])}" for name in CHILDREN
 )
@@ -110,9 +112,24 @@ class Server:
         """Start a preview; return its id."""
         return str((await self._post("/api/previews", {"name": name}))["id"])
 
+    async def publish_site(self, site: object) -> str:
+        """Publish a site at Vercel; return the id of its deployment."""
+        return str((await self._post("/api/deploy/vercel", site))["id"])
+
     async def _post(self, path: str, body: object) -> dict[str, object]:
         async with httpx.AsyncClient(headers=self.headers) as client:
             answer = await client.post(f"{self.url}{path}", json=body)
         assert answer.status_code == 201, answer.text
         created: dict[str, object] = answer.json()
         return created
+
+
+@contextlib.asynccontextmanager
+async def serving(directory: Path, environ: dict[str, str]) -> AsyncIterator[Server]:
+    """A server that runs, for as long as a module's tests may share one."""
+    server = Server(directory, environ)
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.end(signal.SIGTERM)

@@ -7,8 +7,10 @@ hide a resume that does not work.
 import asyncio
 import json
 import signal
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+import httpx
 import pytest
 from playwright.async_api import Page
 
@@ -203,3 +205,72 @@ async def test_a_native_event_source_stays_away_after_the_end(
     assert b"HTTP/1.1 204" in proxy.received
     await asyncio.sleep(1)
     assert len(proxy.legs("/api/streams/s")) == len(legs)
+
+
+async def send_message(server: Server, number: int) -> None:
+    """Have the client write to the professional."""
+    own = {"Origin": server.url}
+    async with httpx.AsyncClient(base_url=server.url, headers=own) as client:
+        assert (await client.post("/api/login", json={"sub": "client"})).is_success
+        body = {"to": "professional", "text": str(number), "clientMessageId": f"m{number}"}
+        answer = await client.post("/api/messages/send", json=body)
+    assert answer.status_code == 201, answer.text
+
+
+async def tell_merchant(server: Server, number: int) -> None:
+    """Tell merchant 42 something."""
+    await server.publish("merchant:42", number)
+
+
+@pytest.mark.parametrize(
+    ("path", "sub", "type", "number", "publish"),
+    [
+        ("/api/sse", "professional", "message", "Number(data.text)", send_message),
+        ("/api/realtime/events", "merchant", "note", "data", tell_merchant),
+    ],
+    ids=["messages", "merchant"],
+)
+async def test_a_native_event_source_follows_the_uses(
+    page: Page,
+    server: Server,
+    proxy: Proxy,
+    path: str,
+    sub: str,
+    type: str,
+    number: str,
+    publish: Callable[[Server, int], Awaitable[None]],
+) -> None:
+    await page.goto(proxy.url)
+    signed_in = await page.evaluate(
+        "async (body) => (await fetch('/api/login', { method: 'POST', body })).status",
+        json.dumps({"sub": sub}),
+    )
+    assert signed_in == 204
+    await page.evaluate(f"""() => {{
+        window.events = [];
+        window.opened = 0;
+        window.source = new EventSource("{path}");
+        source.addEventListener("stream", () => {{ opened += 1; }});
+        source.addEventListener("{type}", (e) => {{
+            const data = JSON.parse(e.data);
+            events.push([e.lastEventId, {number}]);
+        }});
+    }}""")
+    await page.wait_for_function("() => opened > 0")
+    await publish(server, 1)
+    found = await events(page, 1)
+    # Of one leg and the next: a planned end, and a cut within a frame.
+    legs = len(proxy.legs(path))
+    while len(proxy.legs(path)) == legs:
+        await asyncio.sleep(0.05)
+    for numbered in (2, 3):
+        await publish(server, numbered)
+    await events(page, 3)
+    proxy.cut_in_frame()
+    await publish(server, 4)
+    found = await events(page, 4)
+    assert numbers(found) == [1, 2, 3, 4]
+    first, *resumed = [leg.cursor for leg in proxy.legs(path)]
+    assert first is None
+    assert all(resumed)
+    assert len(set(resumed)) > 1

@@ -1,11 +1,10 @@
 """What is vendored is what the lock pins, to the byte, and comes with its licence."""
 
 import json
-from pathlib import Path
 
 import pytest
 
-from infra.vendor import FILES, MODULES, RECORD, VENDOR, locked_version, sha256
+from infra.vendor import FILES, MODULES, RECORD, VENDOR, copied_name, locked_version, sha256
 
 RECORDED = json.loads(RECORD.read_text())
 
@@ -34,5 +33,5 @@ def test_a_licence_comes_with_it(package: str) -> None:
     ("package", "name"), [(package, name) for package, names in FILES.items() for name in names]
 )
 def test_the_files_are_the_packages(package: str, name: str) -> None:
-    vendored = VENDOR / package / Path(name).name
+    vendored = VENDOR / package / copied_name(name)
     assert vendored.read_bytes() == (MODULES / package / name).read_bytes()

@@ -235,7 +235,7 @@ async def test_every_task_and_every_kind_of_work_exists() -> None:
         assert inspect.iscoroutinefunction(getattr(import_module(module), name))
     assert cron.TASKS.items() <= functions.app.TASKS.items()
     for kind, module in cron.MODULES.items():
-        ours = {"lastevent.serve.alerts", "lastevent.serve.generate"}
+        ours = {f"lastevent.serve.{name}" for name in ("alerts", "generate", "metrics")}
         assert module in {*functions.app.FUNCTIONS.values(), *ours}
         found = import_module(module)
         hooks = {name for name in ("resume", "sweep", "carry_on") if hasattr(found, name)}

@@ -11,14 +11,15 @@ import pytest
 
 from functions import realtime
 from functions.realtime import carry_on, routes
-from lastevent.core.errors import UpstreamLost
+from lastevent.core.errors import UpstreamLost, UpstreamRefused
 from lastevent.serve.invocation import Invocation
 from lastevent.serve.service import Service
 from lastevent.serve.tasks import Task, Tasks
 from lastevent.services.merchant_events import failure_event
-from lastevent.services.workflow.records import MAX_INPUT_BYTES
+from lastevent.services.workflow.records import KIND, MAX_INPUT_BYTES
 from lastevent.services.workflow.stage import StageContext
-from lastevent.services.workflow.values import Input, Result
+from lastevent.services.workflow.transitions import taken
+from lastevent.services.workflow.values import Input, Result, Run
 from lastevent.services.workflow.workflows import Workflows
 from tests.serve.running import WAIT_SECONDS, Running, Serve, any_store, state
 from tests.services.toy_workflow import Toy, check_order, outline
@@ -329,18 +330,49 @@ async def test_cancel_and_rerun(serve_orders: Serve, toys: dict[Service, Toy]) -
     assert (await server.client.post(f"{path}/cancel", headers=token())).status_code == 409
 
 
-async def test_who_follows_keeps_orders_going(
-    serve_orders: Serve, toys: dict[Service, Toy]
+async def test_an_order_is_cancelled_whose_server_is_gone(serve_orders: Serve) -> None:
+    """Nobody follows and nothing sweeps: who cancels it has it seen to."""
+    server = await serve_orders()
+    records = server.service.store.records
+    orders = server.service.part(realtime.workflows)
+    run = await orders.begin("purchase-order", "42", Input(ORDER, "text/csv"))
+    dead = taken(run, "a dead one", 1).run
+    await records.put(KIND, run.key, dead.text)
+    path = f"/api/purchase-orders/{run.subject}"
+    answer = await server.client.post(f"{path}/cancel", headers=token())
+    assert (answer.json()["state"], answer.json()["cancelling"]) == ("running", True)
+    assert (await until_over(server, run.subject, token()))["state"] == "cancelled"
+
+
+async def until_done(orders: Workflows, run: Run) -> str:
+    """Wait for a run's end without a request, which would have it gone on with."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not (found := await orders.get("42", run.subject)).is_over:
+            await asyncio.sleep(0.05)
+    return found.state
+
+
+@pytest.mark.parametrize("path", ["/api/realtime/events", "", "/{id}"])
+async def test_who_looks_keeps_orders_going(
+    serve_orders: Serve, toys: dict[Service, Toy], path: str
 ) -> None:
     """The server that had it is gone, and nothing but a viewer comes by."""
     server = await serve_orders()
     orders = server.service.part(realtime.workflows)
     run = await orders.begin("purchase-order", "42", Input(ORDER, "text/csv"))
     await asyncio.sleep(0.6)
-    async with server.leg("/api/realtime/events", **token("43")):
-        assert toys[server.service].attempts == [], "it is not theirs"
-    async with server.leg("/api/realtime/events", **token()):
-        assert (await until_over(server, run.subject, token()))["state"] == "completed"
+
+    async def look(merchant: str) -> None:
+        if path.startswith("/api"):
+            async with server.leg(path, **token(merchant)):
+                return
+        address = f"/api/purchase-orders{path.format(id=run.subject)}"
+        await server.client.get(address, headers=token(merchant))
+
+    await look("43")
+    assert toys[server.service].attempts == [], "it is not theirs"
+    await look("42")
+    assert await until_done(orders, run) == "completed"
 
 
 async def test_the_sweep_keeps_orders_going(serve_orders: Serve, toys: dict[Service, Toy]) -> None:
@@ -353,8 +385,23 @@ async def test_the_sweep_keeps_orders_going(serve_orders: Serve, toys: dict[Serv
     (found,) = await carry_on(server.service, late)
     named = {"stream": "merchant:42", "kind": "workflows", "id": run.key}
     assert found == named | {"state": "resumed"}
-    assert (await until_over(server, run.subject, token()))["state"] == "completed"
+    assert await until_done(orders, run) == "completed"
     assert list(await carry_on(server.service, Invocation())) == []
+
+
+@pytest.mark.parametrize("error", [UpstreamLost("away"), UpstreamRefused("no permission")])
+async def test_an_order_is_taken_in_though_the_platform_starts_nothing(
+    serve_orders: Serve, toys: dict[Service, Toy], error: Exception
+) -> None:
+    async def spawn(task: Task) -> None:
+        raise error
+
+    server = await serve_orders(bounds=lambda: Invocation(may_freeze=True, spawn=spawn))
+    headers = CSV | token()
+    answer = await server.client.post("/api/purchase-orders", content=ORDER, headers=headers)
+    assert answer.status_code == 201, answer.text
+    async with server.leg("/api/realtime/events", **token()) as leg:
+        assert state(await leg.next())["state"] == "open"
 
 
 @any_store

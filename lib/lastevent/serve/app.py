@@ -230,6 +230,10 @@ class App:
             secret = await asyncio.to_thread(development_secret, settings.data_dir)
         store = open_store(settings.store_url, settings.retention, wakeup_url=settings.wakeup_url)
         service = Service(settings, store, Authenticator(settings, secret), self._tasks)
+        if settings.metrics:
+            from lastevent.serve.metrics import metrics_of
+
+            service.part(metrics_of)
         if settings.allowed_origins:
             self._inner = CORSMiddleware(
                 self._guarded,

@@ -64,7 +64,10 @@ async def history(service: Service, request: Request, subscription: Subscription
                     await _wait(service, still_open, left)
                 pages = await _read(service, streams, cursors, wanted.limit)
                 truncated = any(page.truncated for page in pages.values())
-    return _answer(pages, wanted.types, truncated)
+    pieces, rest = _answer(pages, wanted.types, truncated)
+    service.tally.answer(len(pieces))
+    body = b'{"events":[' + b",".join(pieces) + b"]," + rest[1:]
+    return Response(body, headers={"Cache-Control": "no-store"}, media_type="application/json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,8 @@ async def _wait(service: Service, cursors: Mapping[str, Cursor], seconds: float)
         task.result()
 
 
-def _answer(pages: Mapping[str, Page], types: Types, truncated: bool) -> Response:
+def _answer(pages: Mapping[str, Page], types: Types, truncated: bool) -> tuple[list[bytes], bytes]:
+    """Return the events as JSON, and an object of what else there is to say."""
     positions = {stream: str(page.start) for stream, page in pages.items()}
     start = _position_text(positions)
     pieces: list[bytes] = []
@@ -162,8 +166,7 @@ def _answer(pages: Mapping[str, Page], types: Types, truncated: bool) -> Respons
             "truncated": truncated,
         }
     )
-    body = b'{"events":[' + b",".join(pieces) + b"]," + rest[1:]
-    return Response(body, headers={"Cache-Control": "no-store"}, media_type="application/json")
+    return pieces, rest
 
 
 def _position_text(positions: Mapping[str, str], moved: str | None = None) -> str:

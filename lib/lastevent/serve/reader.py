@@ -14,6 +14,7 @@ from lastevent.core.cursor import Cursor, name_hash, render_vector
 from lastevent.core.leg import Leg
 from lastevent.core.wire import with_id
 from lastevent.serve.tail import Tail
+from lastevent.serve.tally import Tally
 from lastevent.serve.window import FRAME_ID, Run, Types, run_of
 
 FETCH_BYTES = 2 * 2**20
@@ -59,13 +60,16 @@ def position_text(feeds: Sequence[Feed]) -> str:
 class Reader:
     """Moves ``leg`` along ``feeds``, passing over the types that are not in ``types``."""
 
-    __slots__ = ("_feeds", "_leg", "_types", "tails")
+    __slots__ = ("_feeds", "_leg", "_tally", "_types", "tails")
 
-    def __init__(self, leg: Leg, feeds: Sequence[Feed], types: Types) -> None:
+    def __init__(
+        self, leg: Leg, feeds: Sequence[Feed], types: Types, tally: Tally | None = None
+    ) -> None:
         self.tails = [feed.tail for feed in feeds]
         self._leg = leg
         self._feeds = feeds
         self._types = types
+        self._tally = tally or Tally()
 
     @property
     def has_ended(self) -> bool:
@@ -131,6 +135,7 @@ class Reader:
         if room is not None and run.size > room:
             return self._leg.stop(Reason.BYTES, now)
         feed.position = run.cursor
+        self._tally.delivered += len(run.frames)
         if len(self._feeds) == 1:
             return self._leg.events(run.joined, run.text, run.passed_over, now)
         others = [other for other in self._feeds if other is not feed]

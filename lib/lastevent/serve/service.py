@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
@@ -11,6 +12,7 @@ from lastevent.serve.auth import Authenticator
 from lastevent.serve.response import LegResponse
 from lastevent.serve.settings import Settings
 from lastevent.serve.tail import Tails
+from lastevent.serve.tally import CountedLog, Tally
 from lastevent.serve.tasks import Tasks
 from lastevent.stores.base import Store
 
@@ -20,6 +22,7 @@ log = logging.getLogger("lastevent")
 
 class Service:
     """The settings, the store, the tails, the open legs, the tasks, and the parts that uses add.
+    What passes is counted in ``tally``.
 
     ``tasks`` are those that the application knows, as Tasks has them. ``stopping`` is set when the
     process is about to go: whoever waits for something stops waiting.
@@ -33,9 +36,10 @@ class Service:
         tasks: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.settings = settings
-        self.store = store
+        self.tally = Tally()
+        self.store = store = replace(store, log=CountedLog(store.log, self.tally))
         self.auth = auth
-        self.tails = Tails(store)
+        self.tails = Tails(store, self.tally)
         self.tasks = Tasks(self, tasks)
         self.connections: set[LegResponse] = set()
         self.stopping = asyncio.Event()

@@ -27,6 +27,7 @@ from lastevent.serve.service import Service
 from lastevent.serve.window import Types
 
 if TYPE_CHECKING:
+    from lastevent.serve.metrics import Metrics
     from lastevent.serve.reconnects import Reconnects
 
 MAX_HOLD_SECONDS = 25.0
@@ -187,11 +188,11 @@ async def serve_leg(
         service.connections.discard(response)
         _release(service, feeds)
 
-    response = LegResponse(leg, Reader(leg, feeds, subscription.types), release)
+    response = LegResponse(leg, Reader(leg, feeds, subscription.types, service.tally), release)
     service.connections.add(response)
-    counted = _counted(service)
-    if counted is not None:
-        counted.begun(resumed=sent is not None)
+    counting = _counting(service)
+    for counts in counting:
+        counts.begun(resumed=sent is not None)
     is_over = all(feed.tail.closed for feed in feeds)
     ends_at = leg.ends_at if invocation.may_freeze else None
     try:
@@ -199,8 +200,8 @@ async def serve_leg(
             await response.run(receive, send)
     finally:
         response.close()
-        if counted is not None:
-            counted.ended(leg.stopped)
+        for counts in counting:
+            counts.ended(leg.stopped)
 
 
 async def serve_trouble(service: Service, scope: Scope, send: Send) -> None:
@@ -237,13 +238,18 @@ async def _feed(
     return Feed(tail, tail.head if cursor is None else cursor), lost
 
 
-def _counted(service: Service) -> "Reconnects | None":
-    """Return what counts legs, which is wanted only where somebody is told of too many."""
-    if service.settings.alert_url is None:
-        return None
-    from lastevent.serve.reconnects import reconnects
+def _counting(service: Service) -> "list[Metrics | Reconnects]":
+    """Return what counts legs: the metrics, and where somebody is told of too many, who does."""
+    found: list[Metrics | Reconnects | None] = []
+    if service.settings.metrics:
+        from lastevent.serve.metrics import metrics_of
 
-    return service.part(reconnects)
+        found.append(service.part(metrics_of))
+    if service.settings.alert_url is not None:
+        from lastevent.serve.reconnects import reconnects
+
+        found.append(service.part(reconnects))
+    return [counts for counts in found if counts is not None]
 
 
 def _release(service: Service, feeds: list[Feed]) -> None:

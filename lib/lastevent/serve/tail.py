@@ -13,12 +13,13 @@ import logging
 import random
 from collections.abc import Iterator
 from itertools import islice
-from time import perf_counter
+from time import perf_counter, time
 from typing import Protocol
 
 from lastevent.core.cursor import Cursor
 from lastevent.core.errors import Transient
 from lastevent.core.extent import Extent
+from lastevent.serve.tally import Tally
 from lastevent.serve.window import Run, Types, Window
 from lastevent.stores.base import Page, Store
 
@@ -57,7 +58,7 @@ class Subscriber(Protocol):
 class Tail:
     """One stream's end, shared by the subscribers of this process. Belongs to one event loop."""
 
-    def __init__(self, stream: str, store: Store, extent: Extent | None) -> None:
+    def __init__(self, stream: str, store: Store, extent: Extent | None, tally: Tally) -> None:
         self.stream = stream
         self.closed = False
         self.epoch = 0
@@ -73,6 +74,11 @@ class Tail:
         self._pass: asyncio.Handle | None = None
         self._pass_took = 0.0
         self._dirty = False
+        self._tally = tally
+        # The time of the oldest event that no pass has brought to the subscribers, and how many
+        # there are; and of those that the present pass brings.
+        self._fresh: tuple[int, int] | None = None
+        self._passing: tuple[int, int] | None = None
         self._task = asyncio.create_task(self._run(extent), name=f"tail of {stream}")
 
     @property
@@ -187,9 +193,16 @@ class Tail:
             self._window.extend(page.events, page.cursor)
         if page.events:
             self.time = page.events[-1].time
+            self._note(page.events[0].time, len(page.events))
         self.closed = page.closed and page.at_end
         if page.events or page.truncated or self.closed:
             self._changed()
+
+    def _note(self, oldest: int, count: int) -> None:
+        if self._fresh is None or self._pass is None:  # nobody waited for those before
+            self._fresh = oldest, count
+        else:
+            self._fresh = self._fresh[0], self._fresh[1] + count
 
     def _tell_trouble(self) -> None:
         for subscriber in list(self._live):
@@ -212,6 +225,7 @@ class Tail:
 
     def _begin_pass(self) -> None:
         self._dirty = False
+        self._passing, self._fresh = self._fresh, None
         self._serve(iter(list(self._live)), perf_counter())
 
     def _serve(self, rest: Iterator[Subscriber], began: float) -> None:
@@ -229,6 +243,8 @@ class Tail:
             return
         self._pass = None
         self._pass_took = perf_counter() - began
+        if self._passing is not None:
+            self._tally.latency.observe(1000 * time() - self._passing[0], self._passing[1])
         if self._dirty and self._live:
             self._schedule()
 
@@ -236,8 +252,9 @@ class Tail:
 class Tails:
     """The tails of one process, by stream. Belongs to one event loop."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, tally: Tally | None = None) -> None:
         self._store = store
+        self._tally = tally or Tally()
         self._tails: dict[str, Tail] = {}
         self._users: dict[Tail, int] = {}
         self._lingering: dict[Tail, asyncio.TimerHandle] = {}
@@ -249,7 +266,7 @@ class Tails:
         """
         tail = self._tails.get(stream)
         if tail is None or tail.is_over or tail.is_unwatched:
-            tail = self._tails[stream] = Tail(stream, self._store, extent)
+            tail = self._tails[stream] = Tail(stream, self._store, extent, self._tally)
         self._users[tail] = self._users.get(tail, 0) + 1
         if (timer := self._lingering.pop(tail, None)) is not None:
             timer.cancel()

@@ -132,6 +132,16 @@ class Alerts:
             raise Transient(f"not all alerts could be seen to: {failed}") from failed
         return found
 
+    async def going_on(self, limit: int) -> list[Incident]:
+        """Return incidents that are not over, or of which there is still to be told."""
+        found = []
+        for mark in await self.store.records.query(UNSETTLED, limit=limit):
+            record = await self.store.records.get(KIND, mark.id)
+            incident = None if record is None else Incident.parse(record.value)
+            if incident and not incident.is_settled and not incident.has_gone_quiet(self._now()):
+                found.append(incident)
+        return found
+
     async def _settle(self, mark: Record) -> Incident | None:
         record = await self.store.records.get(KIND, mark.id)
         now = self._now()

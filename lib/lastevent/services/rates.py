@@ -33,10 +33,10 @@ class Rate:
     def __str__(self) -> str:
         return f"{self.count} in {self.seconds:g} seconds"
 
-    def next(self, full_at: float, now: float) -> float:
-        """Return ``full_at`` after one more use; raise TooManyRequests if there is none left."""
+    def next(self, full_at: float, now: float, uses: int = 1) -> float:
+        """Return ``full_at`` after more ``uses``; raise TooManyRequests if so many are not left."""
         share = self.seconds / self.count
-        after = max(full_at, now) + share
+        after = max(full_at, now) + share * uses
         if after - now > self.seconds + min(share / 2, 0.01):  # fractions do not add up to a whole
             wait = after - now - self.seconds
             raise TooManyRequests(f"at most {self}: wait {wait:.1f} seconds", wait)
@@ -50,8 +50,8 @@ class Rates:
     def __init__(self, records: Records) -> None:
         self._records = records
 
-    async def take(self, what: str, who: str, rate: Rate) -> None:
-        """Count one use; raise TooManyRequests, with the time to wait, when it is one too many.
+    async def take(self, what: str, who: str, rate: Rate, uses: int = 1) -> None:
+        """Count ``uses``; raise TooManyRequests, with the time to wait, when they are too many.
 
         Who is so quick that the store hears of it from everywhere at once is too quick as well.
         """
@@ -59,7 +59,7 @@ class Rates:
         for attempt in range(_ATTEMPTS):
             record = await self._records.get(KIND, id)
             now = time()
-            full_at = rate.next(float(record.value) if record else 0.0, now)
+            full_at = rate.next(float(record.value) if record else 0.0, now, uses)
             try:
                 await self._records.put(
                     KIND,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { clockTime, duration, plural } from "../../../public/site/format.js";
+import { ago, clockTime, duration, plural } from "../../../public/site/format.js";
 
 test("counts", () => {
   assert.deepEqual(
@@ -20,4 +20,15 @@ test("durations", () => {
 test("times of today have no date", () => {
   assert.match(clockTime(Date.now()), /^\d\d:\d\d:\d\d$/);
   assert.match(clockTime(0), /^19\d\d-\d\d-\d\d \d\d:\d\d:\d\d$/);
+});
+
+test("how long ago is said in one unit", () => {
+  const now = 1_000_000_000_000;
+  const said = [0, 1.9, 2, 59, 60, 150, 7200, 47 * 3600, 72 * 3600, -5].map((seconds) =>
+    ago(now - seconds * 1000, now),
+  );
+  assert.deepEqual(said, [
+    ...["just now", "just now", "2 s ago", "59 s ago", "1 min ago", "2 min ago", "2 h ago"],
+    ...["47 h ago", "3 days ago", "just now"],
+  ]);
 });

@@ -233,6 +233,29 @@ test("Retry-After keeps a poll away for so long", async () => {
   assert.equal(stream.state.seconds, 120);
 });
 
+test("what a poll that stands in is asked for holds for the stream too", async () => {
+  const log = new Log();
+  log.answers = [new Response("", { status: 429, headers: { "Retry-After": "120" } })];
+  const { stream, asked } = await follow(log);
+  await pass(500);
+  await pass(1000);
+  assert.equal(log.asked.length, 1);
+  assert.equal(stream.state.seconds, 120);
+  const before = asked();
+  for (let seconds = 0; seconds < 119; seconds += 1) await pass(1000);
+  assert.equal(asked(), before);
+  assert.equal(log.asked.length, 1);
+  await pass(1000);
+  assert.equal(asked(), before + 1);
+});
+
+test("no server keeps anybody away for more than an hour", async () => {
+  const log = new Log();
+  log.answers = [new Response("", { status: 429, headers: { "Retry-After": "99999999" } })];
+  const { stream } = await follow(log, { realtime: false });
+  assert.equal(stream.state.seconds, 3600);
+});
+
 test("what is no page of events is a failure", async () => {
   for (const answer of [Response.json({}), new Response("<p>", { status: 200 })]) {
     const log = new Log();

@@ -158,7 +158,7 @@ test("204 is an answer without messages", async () => {
 
 test("a page that comes in place of the stream is no success", async () => {
   answer = (response) => response.writeHead(200, { "Content-Type": "text/html" }).end("Sign in");
-  await assert.rejects(leg(), /text\/html, no event stream/);
+  await assert.rejects(leg(), /text\/html, not text\/event-stream/);
 });
 
 test("an event without an end is not kept for ever", async () => {

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, mock, test } from "node:test";
 
 import { Stream } from "../../../public/lastevent.js";
 import { TooLarge } from "../../../public/lastevent/transport.js";
-import { at, control, event, open, rotate } from "./wire.js";
+import { at, beat, control, event, open, rotate } from "./wire.js";
 
 const URL = "http://stream.test/api/streams/s";
 const DONE = { status: 200, detail: "", retryAfter: 0 };
@@ -287,6 +287,29 @@ test("a whole answer is waited for as long as it is held, and a margin", async (
   assert.notEqual(names().at(-1), "reconnecting");
   await pass(1);
   assert.equal(names().at(-1), "reconnecting");
+});
+
+test("heartbeats are told, with the server's time where they name it", async () => {
+  const beats = [];
+  const bare = { ...beat, data: "" };
+  await follow([{ messages: [open(0), beat, bare], then: "hold" }], {
+    onBeat: (time) => beats.push(time),
+  });
+  assert.deepEqual(beats, [0, null]);
+});
+
+test("until when the server asked to stay away can be seen", async () => {
+  const busy = { status: 503, detail: "busy", retryAfter: 4000 };
+  const { stream, legs } = await follow([
+    { then: busy },
+    { messages: [open(0), rotate(0, 5000)] },
+    { then: "hold" },
+  ]);
+  assert.equal(stream.notBefore, 4000);
+  stream.reconnect();
+  await settle();
+  assert.equal(legs.length, 2);
+  assert.ok(stream.notBefore <= Date.now(), "it asked for nothing since");
 });
 
 test("bytes keep the watch quiet", async () => {

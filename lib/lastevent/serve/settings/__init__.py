@@ -116,7 +116,10 @@ class Settings:
         texts.text, None, "LASTEVENT_MODEL_NAME", beside="LASTEVENT_MODEL_URL"
     )
 
-    # Alerts
+    # Metrics, and alerts
+    metrics: bool = setting(texts.on_or_off, True, "LASTEVENT_METRICS")
+    lambda_function: str | None = setting(texts.text, None, "AWS_LAMBDA_FUNCTION_NAME")
+    """What Lambda calls this function: there, metrics are written to the log too."""
     alert_url: str | None = setting(
         texts.https_url, None, "LASTEVENT_ALERT_URL", secret=True, beside="LASTEVENT_ALERT_SECRET"
     )

@@ -56,6 +56,13 @@ def switch(value: str) -> bool:
     return value == "1"
 
 
+def on_or_off(value: str) -> bool:
+    """Return whether it is on and not off."""
+    if value not in ("on", "off"):
+        raise ConfigError("write on or off")
+    return value == "on"
+
+
 def policy(value: str) -> str:
     """Return the name of a policy."""
     if value not in POLICIES:

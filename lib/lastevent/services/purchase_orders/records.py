@@ -202,6 +202,15 @@ class OrderRecords:
         """Return the lines of an order that are written, in its order."""
         return [Line.of(json.loads(it.value)) async for it in self._all(LINES, self._id(order, ""))]
 
+    async def lines_after(self, order: str, after: int, limit: int) -> list[tuple[int, Line]]:
+        """Return lines of an order that are written, by their numbers in it: those after the
+        ``after``-th, at most ``limit``."""
+        prefix = self._id(order, "")
+        found = await self._records.query(
+            LINES, prefix=prefix, after=f"{prefix}{after:04d}" if after else "", limit=limit
+        )
+        return [(int(it.id[len(prefix) :]), Line.of(json.loads(it.value))) for it in found]
+
     async def write_line(self, order: str, number: int, line: Line) -> None:
         """Write a line down, the ``number``-th of its order, unless it is there as it is."""
         id, text = self._id(order, f"{number:04d}"), _text(line)
@@ -246,7 +255,11 @@ class OrderRecords:
 
     async def thumbnail(self, url: str, side: int) -> Thumbnail | None:
         """Return the thumbnail of a picture whose longest side is at most ``side``."""
-        record = await self._records.get(THUMBNAILS, self._id(digest(url), str(side)))
+        return await self.thumbnail_of(digest(url), side)
+
+    async def thumbnail_of(self, digest: str, side: int) -> Thumbnail | None:
+        """Return it by the digest of the picture's address."""
+        record = await self._records.get(THUMBNAILS, self._id(digest, str(side)))
         return None if record is None else Thumbnail.parse(record.value)
 
     async def put_thumbnail(self, url: str, side: int, thumbnail: Thumbnail) -> None:
