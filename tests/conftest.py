@@ -11,6 +11,13 @@ settings.register_profile("lastevent", deadline=None)
 settings.load_profile("lastevent")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse names of tests that differ from process to process: workers must agree on them."""
+    for item in items:
+        if " at 0x" in item.nodeid:
+            raise pytest.UsageError(f"give its parameters ids: {item.nodeid}")
+
+
 class _Recorded(BlockingError):
     """A blocking call, remembered: code that survives any error would swallow this one too."""
 

@@ -579,6 +579,8 @@ _SCROLL_UP = """async () => {
     const log = document.getElementById("log");
     const frame = () => new Promise((done) => requestAnimationFrame(() => done()));
     pane.scrollTop = 100;
+    dispatchEvent(new Event("online"));  // the page is shown anew before it hears of the scrolling
+    for (let n = 0; n < 10; n += 1) await null;
     const row = [...document.querySelectorAll("#rows .said")].find(
         (one) => one.getBoundingClientRect().top > pane.getBoundingClientRect().top);
     const before = row.getBoundingClientRect().top;

@@ -109,7 +109,7 @@ async def test_a_dark_narrow_screen(page: Page, site: Site, scene: Scene) -> Non
     await expect(pages).to_be_hidden()
     button = page.get_by_role("button", name="Pages", exact=True)
     await button.press("Enter")
-    await expect(pages.get_by_role("link")).to_have_count(len(SCENES) - 1)
+    await expect(pages.get_by_role("link")).to_have_count(len(VISITS) - 1)
     assert await page.evaluate("document.documentElement.scrollWidth") == 320
     await page.keyboard.press("Escape")
     await expect(pages).to_be_hidden()

@@ -82,7 +82,7 @@ async def test_what_is_said_of_a_stage_has_a_limit(toy: Toy, store: Store) -> No
     assert str(end.stage("save").message).startswith("ppp")
 
 
-@pytest.mark.parametrize("value", [float("nan"), object(), "\ud83d"], ids=repr)
+@pytest.mark.parametrize("value", [float("nan"), object(), "\ud83d"], ids=["nan", "object", "half"])
 async def test_a_result_that_is_no_json_fails_its_stage(toy: Toy, value: object) -> None:
     async def wrong(stage: StageContext) -> Result:
         return {"value": value}
