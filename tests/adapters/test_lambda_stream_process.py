@@ -178,7 +178,8 @@ async def test_it_serves_legs_and_gives_planned_ends_before_it_goes(
         assert not post.cut
         assert post.trailers == {}
         assert await process.ended() == 0
-        assert process.said == ""
+        metrics = [json.loads(line) for line in process.said.splitlines()]
+        assert sum(it["LegsOpened"] for it in metrics) == 1, "it says nothing but its metrics"
 
 
 LOUD = """
