@@ -9,6 +9,9 @@ _COLLECT = """async () => {
     const pane = document.getElementById("log");
     const frame = () => new Promise((done) => requestAnimationFrame(() => done()));
     const rows = new Map();
+    // What was asked of the page before may still scroll.
+    await frame();
+    await frame();
     pane.scrollTop = 0;
     for (;;) {
         await frame();
