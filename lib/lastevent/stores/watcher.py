@@ -234,16 +234,18 @@ class Watcher:
                     await subscription.run()
             except Exception as error:
                 if me.cancelling():
-                    # Before Python 3.13, a TaskGroup whose child fails while the group is cancelled
-                    # raises the failure, and forgets that it was cancelled.
-                    raise asyncio.CancelledError from error
-                if isinstance(error, (Transient, TimeoutError)):
+                    pass
+                elif isinstance(error, (Transient, TimeoutError)):
                     log.info("streams are looked at, the subscription to them is lost: %s", error)
                 else:
                     log.exception("the subscription to streams failed")
             finally:
                 if self._subscription is subscription:
                     self._subscription = None
+            if me.cancelling():
+                # Before Python 3.13, a TaskGroup whose child fails while the group is cancelled
+                # raises the failure, and forgets that it was cancelled.
+                raise asyncio.CancelledError
             if self._pushed:
                 self._fall()
             if self.loop.time() - began > timing.proof:
