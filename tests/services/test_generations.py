@@ -99,11 +99,18 @@ async def test_everything_comes_once_and_in_order_however_slow_the_store(
 ) -> None:
     trouble = Trouble()
     numbers = [str(number) for number in range(3000)]
-    answer = Answer(*numbers)
+    go = asyncio.Event()
+
+    async def answer() -> AsyncIterator[str]:
+        yield numbers[0]
+        await go.wait()
+        for number in numbers[1:]:
+            yield number
+
     await serve(trouble.over(store)).begin(STREAM, answer())
     await eventually(lambda: words(store), len)
     trouble.before, trouble.after = 3, 3
-    answer.go.set()
+    go.set()
     assert await end_of(store) == ("done", None)
     page, found = await store.log.read(STREAM, None), []
     while page.events:
