@@ -17,6 +17,7 @@ from lastevent.core.errors import (
     Transient,
 )
 from lastevent.core.event import NewEvent
+from lastevent.stores import group
 from lastevent.stores.base import MAX_BOOKMARK_BYTES, Appended, Store
 from lastevent.stores.dynamodb import writer
 from lastevent.stores.dynamodb.capacity import item_bytes
@@ -267,7 +268,7 @@ async def test_many_keys_and_large_events_make_several_chunks(
 async def test_a_queue_has_an_end(
     store: Store, client: Meddled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "MAX_WAITING", 5)
+    monkeypatch.setattr(group, "MAX_WAITING", 5)
     is_over, first = await held(client, store)
     calls = [asyncio.create_task(append(store, "s", n)) for n in range(8)]
     await asyncio.sleep(0.01)

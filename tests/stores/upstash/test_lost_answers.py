@@ -8,7 +8,8 @@ import pytest
 from infra.local.upstash import UpstashServer
 from lastevent.core.errors import Conflict
 from lastevent.stores.base import Lease, Store
-from tests.stores.harness import append, notes, texts_after
+from lastevent.stores.url import open_store
+from tests.stores.harness import RETENTION, append, notes, texts_after
 
 SCRIPTS = ("EVALSHA", "EVAL")
 
@@ -40,8 +41,11 @@ async def test_of_an_append(
         assert again == replace(answer, repeated=True)
 
 
-async def test_of_an_append_that_others_followed(store: Store, upstash: UpstashServer) -> None:
-    """Between the lost answer and the repeated call the stream was closed, even deleted."""
+async def test_of_an_append_that_others_followed(
+    store: Store, url: str, upstash: UpstashServer
+) -> None:
+    """Between the lost answer and the repeated call another closed the stream, even deleted it."""
+    other = open_store(url, RETENTION)
     await append(store, "s", 0)
     await upstash.fault("delay", when="after", seconds=0.5, times=1, commands=SCRIPTS)
     await upstash.fault("drop", when="after", times=1, commands=SCRIPTS)
@@ -49,8 +53,9 @@ async def test_of_an_append_that_others_followed(store: Store, upstash: UpstashS
     await asyncio.sleep(0.1)
     while (await store.log.describe("s")).head.sequence < 2:
         await asyncio.sleep(0.01)
-    await append(store, "s", 2, close=True)
-    await store.log.delete("s")
+    await append(other, "s", 2, close=True)
+    await other.log.delete("s")
+    await other.close()
     assert not answer.done()
     assert (await answer).cursor.sequence == 2
     assert not (await store.log.describe("s")).exists

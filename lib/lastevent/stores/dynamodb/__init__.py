@@ -4,7 +4,7 @@ table     the table, and what makes it
 client    requests: threads, time limits, retries; capacity counts them, failure names their errors
 chunk     a stream as a chain of items; chain: the requests on it
 keys      what idempotency keys were answered
-calls     a group of appends; writer: group commit
+calls     a group of appends; writer: writes one after the other
 log, ends, leases, records    the powers of base (the wake-up is hints.Hints over the ends)
 """
 

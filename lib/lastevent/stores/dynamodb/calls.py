@@ -52,11 +52,6 @@ class Call:
         """Whether it makes a chunk by itself."""
         return self.delete or self.blob is not None
 
-    def finish(self, verdict: Verdict) -> None:
-        """Tell the caller, if it still waits."""
-        if not self.future.done():
-            self.future.set_result(verdict)
-
 
 @dataclass(slots=True)
 class Plan:

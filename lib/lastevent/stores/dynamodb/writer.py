@@ -1,4 +1,4 @@
-"""Group commit: one task a stream writes; what waits meanwhile goes into the next chunk together.
+"""Writing a stream: what waits goes into the next chunk together (group commit).
 
 A call is answered when its chunk is written and the outline's copy after it. The next chunk may be
 on its way by then: the chain alone decides, and the copy is written for the newest of what waits.
@@ -10,10 +10,9 @@ between, so before it answers, it makes sure that its chunk joins the chain.
 
 import asyncio
 import random
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
-from lastevent.core.errors import KeyReused, LastEventError, StoreUnavailable, Transient
+from lastevent.core.errors import KeyReused, StoreUnavailable, Transient
 from lastevent.stores.base import Appended, Clock, Retention
 from lastevent.stores.channel import End
 from lastevent.stores.dynamodb.calls import Call, Plan, Verdict, plan
@@ -22,6 +21,7 @@ from lastevent.stores.dynamodb.chain import Chain, Given, Taken
 from lastevent.stores.dynamodb.chunk import MAX_BYTES, Chunk, Tip, new_nonce
 from lastevent.stores.dynamodb.client import Watch
 from lastevent.stores.dynamodb.keys import KeyItem, repeated
+from lastevent.stores.group import MAX_GROUP_EVENTS, Group, fail, finish
 
 FRESH_SECONDS = 60.0
 """So long the end of a chain is taken for known. Slots are kept for an hour at least
@@ -30,9 +30,6 @@ FRESH_SECONDS = 60.0
 WINDOW_SECONDS = 0.015
 """The pause before a group while groups have more than one call: fewer, larger chunks."""
 
-MAX_WAITING = 1024
-MAX_WAITING_BYTES = 16 << 20
-MAX_GROUP_EVENTS = 1000
 MAX_GROUP_KEYS = 20
 """A transaction has at most 100 items (and costs twice as much a KB)."""
 
@@ -69,82 +66,30 @@ class Writer:
         self._watch = Watch(clock)
         self._floor = floor
         self._moved = moved
-        self._waiting: deque[Call] = deque()
-        self._bytes = 0
+        self._group = Group(self._commit, _Room, pause_seconds=WINDOW_SECONDS)
         self._known: tuple[Tip, Moment] | None = None
         self._written: list[tuple[Tip, dict[Call, Verdict]]] = []
-        self._writing: asyncio.Task[None] | None = None
         self._copying: asyncio.Task[None] | None = None
 
     @property
     def is_needed(self) -> bool:
         """Whether somebody waits for it."""
-        is_busy = self._writing is not None or self._copying is not None
-        return is_busy and not self.loop.is_closed()
+        is_copying = self._copying is not None and not self.loop.is_closed()
+        return is_copying or self._group.is_needed
 
     async def submit(self, call: Call) -> Appended | bool:
         """Return what becomes of ``call``, or raise it."""
-        if len(self._waiting) >= MAX_WAITING or self._bytes > MAX_WAITING_BYTES:
-            raise Transient("the stream has too much to do")
-        self._waiting.append(call)
-        self._bytes += call.size
-        if self._writing is None:
-            self._writing = asyncio.create_task(self._write(), name="lastevent writes a stream")
-        verdict = await call.future
-        if isinstance(verdict, Exception):
-            raise verdict
-        return verdict
+        answer: Appended | bool = await self._group.submit(call)
+        return answer
 
     async def close(self) -> None:
         """End the tasks; who waits is told so."""
-        tasks = [task for task in (self._writing, self._copying) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        unwritten = [*self._waiting, *(call for _, verdicts in self._written for call in verdicts)]
-        for call in unwritten:
-            call.finish(StoreUnavailable("the store is closed"))
-
-    async def _write(self) -> None:
-        crowded = False
-        try:
-            while self._waiting:
-                if crowded:
-                    await asyncio.sleep(WINDOW_SECONDS)
-                group = self._take()
-                crowded = len(group) > 1
-                try:
-                    await self._commit(group)
-                except Exception as error:
-                    _fail(group, error)
-                except asyncio.CancelledError:
-                    _fail(group, StoreUnavailable("the store is closed"))
-                    raise
-        finally:
-            self._writing = None
-
-    def _take(self) -> list[Call]:
-        """Return the calls that wait, as many as make one chunk."""
-        group: list[Call] = []
-        keys: set[str] = set()
-        size = count = 0
-        while self._waiting:
-            call = self._waiting[0]
-            fits = (
-                size + call.size <= MAX_BYTES
-                and count + call.count <= MAX_GROUP_EVENTS
-                # Twice the same in one transaction is refused by DynamoDB.
-                and (call.key is None or (call.key not in keys and len(keys) < MAX_GROUP_KEYS))
-            )
-            if group and (call.is_alone or group[0].is_alone or not fits):
-                break
-            self._waiting.popleft()
-            self._bytes -= call.size
-            group.append(call)
-            size, count = size + call.size, count + call.count
-            if call.key is not None:
-                keys.add(call.key)
-        return group
+        await self._group.close()
+        if self._copying is not None:
+            self._copying.cancel()
+            await asyncio.gather(self._copying, return_exceptions=True)
+        for _, verdicts in self._written:
+            fail(verdicts, StoreUnavailable("the store is closed"))
 
     async def _commit(self, calls: list[Call]) -> None:
         """Write the chunk of these calls, wherever the chain ends by now, or refuse them.
@@ -226,7 +171,7 @@ class Writer:
             if item is not None and call.key is not None:
                 item = item or await self._chain.answered(self._stream, generation, call.key)
                 if item is not None:
-                    call.finish(_repeated(item, call))
+                    finish(call, _repeated(item, call))
 
     async def _joins(self, chunk: Chunk, keys: list[KeyItem], began: Moment) -> bool:
         """Return whether the chunk that was just written is part of the chain; if not, remove it.
@@ -249,9 +194,9 @@ class Writer:
                 try:
                     await self._chain.copy(self._stream, tip)
                 except Exception as error:
-                    _fail(calls, error)
+                    fail(calls, error)
                 except asyncio.CancelledError:
-                    _fail(calls, StoreUnavailable("the store is closed"))
+                    fail(calls, StoreUnavailable("the store is closed"))
                     raise
                 else:
                     # Before the answers: who has one, and then waits, is not to be told this end.
@@ -264,18 +209,29 @@ class Writer:
 
 def _finish(verdicts: Mapping[Call, Verdict]) -> None:
     for call, verdict in verdicts.items():
-        call.finish(verdict)
+        finish(call, verdict)
 
 
-def _fail(calls: Iterable[Call], error: Exception) -> None:
-    """Tell all of them: also those that were refused, in a state that never was.
+class _Room:
+    """What is left in a chunk: in bytes, in events, and in keys."""
 
-    Each has an error of its own, since one that several tasks raise collects their tracebacks.
-    """
-    for call in calls:
-        own = type(error)(str(error)) if isinstance(error, LastEventError) else error
-        own.__cause__ = error
-        call.finish(own)
+    def __init__(self) -> None:
+        self._bytes = MAX_BYTES
+        self._events = MAX_GROUP_EVENTS
+        self._keys: set[str] = set()
+        self._is_apart = False
+
+    def fits(self, call: Call) -> bool:
+        self._bytes -= call.size
+        self._events -= call.count
+        # Twice the same in one transaction is refused by DynamoDB.
+        too_many = call.key is not None and (
+            call.key in self._keys or len(self._keys) == MAX_GROUP_KEYS
+        )
+        is_apart, self._is_apart = self._is_apart or call.is_alone, call.is_alone
+        if call.key is not None:
+            self._keys.add(call.key)
+        return not (self._bytes < 0 or self._events < 0 or too_many or is_apart)
 
 
 def _repeated(item: Item, call: Call) -> Verdict:

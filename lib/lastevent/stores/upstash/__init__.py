@@ -5,6 +5,7 @@ commands    a command and its reply; scripts
 rest, tcp   what carries commands: the REST API, or a connection to any Redis
 push        subscriptions over the REST API; announcer: messages for logs in other stores
 scripts     the log in Lua: all that is atomic
+appends     appends that go together
 log, leases, records    three of the four powers of base; the wake-up is ``stores.hints``
 
 The database acknowledges a write before its replicas have it (RULES 11): a fail-over may lose the
@@ -55,6 +56,7 @@ def store(
         await commands.call("PING")
 
     async def close() -> None:
+        await log.close()
         await hints.close()
         await commands.close()
 

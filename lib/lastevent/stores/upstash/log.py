@@ -2,21 +2,23 @@
 
 import asyncio
 import json
-import random
 import secrets
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
-from hashlib import blake2b
+from functools import partial
+from itertools import chain
 from typing import NamedTuple, cast
 
-from lastevent.core.cursor import MAX_PROOF, Cursor
-from lastevent.core.errors import KeyReused, StoreUnavailable
-from lastevent.core.event import Event, NewEvent, digest
+from lastevent.core.cursor import Cursor
+from lastevent.core.errors import StoreUnavailable
+from lastevent.core.event import Event, NewEvent
 from lastevent.core.extent import Extent
 from lastevent.stores.base import EXTENT_SECONDS, Appended, Clock, Page, RetentionRules
 from lastevent.stores.channel import End, channel_name
+from lastevent.stores.group import Group, finish
 from lastevent.stores.hints import Hints
 from lastevent.stores.outline import Outline, check_append
+from lastevent.stores.upstash.appends import Append, Room, outline_of
 from lastevent.stores.upstash.commands import Commands, instant, milliseconds
 from lastevent.stores.upstash.scripts import APPEND, DELETE, ENDS, READ
 
@@ -30,6 +32,9 @@ beside the data is not documented, so this is well below its limit."""
 
 MAX_ENDS = 10_000
 """Streams whose end this process remembers; beyond it, those seen longest ago are forgotten."""
+
+MAX_GROUPS = 1024
+"""Streams whose appends are collected here; beyond it, those to which none is on its way go."""
 
 LAGGING_SECONDS = 60.0
 """How long the replicas are not asked after one lagged: each such read would cost two commands."""
@@ -49,6 +54,8 @@ class RedisLog:
         self._prefix = prefix
         self._ends: OrderedDict[str, End] = OrderedDict()
         self._primary_until = 0.0
+        self._groups: dict[str, Group[Append]] = {}
+        self._closed = False
 
     async def append(
         self,
@@ -62,38 +69,8 @@ class RedisLog:
         bookmark: str | None = None,
     ) -> Appended:
         check_append(events, key, bookmark)
-        nonce = secrets.token_hex(12)
-        name = nonce if key is None else blake2b(key.encode(), digest_size=16).hexdigest()
-        retention = self._retention.of(stream)
-        reply = await APPEND.run(
-            self._commands,
-            self._keys(stream, "outline", "events", f"key:{name}"),
-            [
-                instant(self._clock),
-                nonce,
-                "-" if key is None else digest(events, close).hex(),
-                "" if expect is None else str(expect),
-                "" if fence is None else fence,
-                int(close),
-                random.randint(1, MAX_PROOF),
-                retention.max_events,
-                milliseconds(retention.max_seconds),
-                MAX_STREAM_BYTES,
-                self._outline_life(stream),
-                channel_name(stream, self._prefix),
-                "" if bookmark is None else f"={bookmark}",
-                *map(_text, events),
-            ],
-        )
-        verdict, text = cast(list[str], reply)
-        if verdict == "reused":
-            raise KeyReused("this idempotency key came before, with other events")
-        if verdict == "refused":
-            _outline(text).admit(len(events), expect, fence)
-            raise StoreUnavailable("the database refused what its outline admits")
-        appended = _answer(text, verdict == "again")
-        if not appended.repeated:
-            self._moved(stream, End(appended.cursor, appended.closed))
+        call = Append.of(events, key, expect, fence, close, bookmark)
+        appended: Appended = await self._group(stream).submit(call)
         return appended
 
     async def read(self, stream: str, after: Cursor | None, limit: int = 500) -> Page:
@@ -120,7 +97,7 @@ class RedisLog:
             self._keys(stream, "outline", "events", f"key:{secrets.token_hex(12)}"),
             [self._outline_life(stream), channel_name(stream, self._prefix)],
         )
-        before = _outline(cast(str, reply))
+        before = outline_of(cast(str, reply))
         if before.exists:
             self._moved(stream, End(before.deleted().end))
         return before.exists
@@ -130,11 +107,57 @@ class RedisLog:
         names = list(streams)
         keys = [key for name in names for key in self._keys(name, "outline")]
         reply = cast(list[str], await ENDS.run(self._commands, keys, list(ping)))
-        outlines = map(_outline, reply)
+        outlines = map(outline_of, reply)
         return {
             name: End(outline.end, outline.closed)
             for name, outline in zip(names, outlines, strict=True)
         }
+
+    async def close(self) -> None:
+        """Appends that are on their way are told that the store is closed."""
+        self._closed = True
+        loop = asyncio.get_running_loop()
+        own = [group for group in self._groups.values() if group.loop is loop]
+        await asyncio.gather(*(group.close() for group in own))
+
+    def _group(self, stream: str) -> Group[Append]:
+        """Return what collects the stream's appends in this loop."""
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+        group = self._groups.get(stream)
+        if group is None or group.loop is not asyncio.get_running_loop():
+            if len(self._groups) >= MAX_GROUPS:
+                self._groups = {
+                    name: other for name, other in self._groups.items() if other.is_needed
+                }
+            commit = partial(self._commit, stream)
+            group = self._groups[stream] = Group(commit, Room)
+        return group
+
+    async def _commit(self, stream: str, calls: list[Append]) -> None:
+        retention = self._retention.of(stream)
+        reply = await APPEND.run(
+            self._commands,
+            self._keys(stream, "outline", "events", *(f"key:{call.name}" for call in calls)),
+            [
+                instant(self._clock),
+                retention.max_events,
+                milliseconds(retention.max_seconds),
+                MAX_STREAM_BYTES,
+                self._outline_life(stream),
+                channel_name(stream, self._prefix),
+                *chain.from_iterable(call.words for call in calls),
+            ],
+        )
+        results = cast(list[tuple[str, str]], reply)
+        verdicts = [
+            call.verdict(word, text) for call, (word, text) in zip(calls, results, strict=True)
+        ]
+        for verdict in verdicts:
+            if isinstance(verdict, Appended) and not verdict.repeated:
+                self._moved(stream, End(verdict.cursor, verdict.closed))
+        for call, verdict in zip(calls, verdicts, strict=True):
+            finish(call, verdict)
 
     async def _look(
         self, stream: str, after: Cursor | None, limit: int, *, replica: bool = False
@@ -157,7 +180,7 @@ class RedisLog:
             replica=replica,
         )
         text, floor, own, first, events = cast(tuple[str, int, int, int, list[str]], reply)
-        outline = _outline(text)
+        outline = outline_of(text)
         return _Look(outline, outline.extent(floor), own, first, events)
 
     def _keys(self, stream: str, *parts: str) -> list[str]:
@@ -209,14 +232,6 @@ class _Look(NamedTuple):
         return Page(events, start, cursor, head, closed, truncated)
 
 
-def _text(event: NewEvent) -> str:
-    """Return an event as it is stored, less time and proof. A type holds no line end."""
-    headers = ""
-    if event.headers:
-        headers = json.dumps(dict(event.headers), ensure_ascii=False, separators=(",", ":"))
-    return f"{event.type}\n{headers}\n{event.data}"
-
-
 def _events(generation: int, first: int, texts: list[str]) -> tuple[Event, ...]:
     prefix = f"{generation:012x}"  # Cursor.__str__, without making a Cursor of each
     events = []
@@ -229,30 +244,3 @@ def _events(generation: int, first: int, texts: list[str]) -> tuple[Event, ...]:
         else:
             events.append(Event(id, type, data, int(time)))
     return tuple(events)
-
-
-def _outline(text: str) -> Outline:
-    if not text:
-        return Outline()
-    numbers, line_end, bookmark = text.partition("\n")
-    exists, generation, previous, floor, head, proof, time, closed, fence, _ = map(
-        int, numbers.split()
-    )
-    return Outline(
-        bool(exists),
-        generation,
-        previous,
-        floor,
-        head,
-        proof,
-        time,
-        bool(closed),
-        fence,
-        bookmark if line_end else None,
-    )
-
-
-def _answer(text: str, repeated: bool) -> Appended:
-    generation, head, proof, closed, count = map(int, text.split())
-    cursor = Cursor(generation, head, proof)
-    return Appended.up_to(cursor, count, bool(closed), repeated=repeated)

@@ -1,4 +1,5 @@
-"""The log's scripts. Each is the whole of a call: what it checks and what it writes is one step.
+"""The log's scripts. Each is the whole of a call, or of a group of appends: what it checks and what
+it writes is one step.
 
 KEYS of a stream, which share a hash tag:
 
@@ -122,64 +123,93 @@ APPEND = Script(
     _END,
     _FLOOR,
     f"""
--- KEYS: outline, events, answer
--- ARGV: now, this call's nonce, what was said under a key, expect, fence, close, proof,
---       max events, max age, max bytes, life of the outline, channel,
---       a bookmark after '=', or '', events: type, headers and data
--- Returns what it is, and the outline or the answer: the generation, head, proof, closed, count.
+-- KEYS: outline, events, and of each call its answer
+-- ARGV: now, max events, max age, max bytes, life of the outline, channel; and of each call:
+--       its nonce, what was said under a key, expect, fence, close, proof,
+--       a bookmark after '=', or '', how many events, and these: type, headers and data
+-- The calls are judged one after the other, each as if it came alone.
+-- Returns of each what it is, and the outline, or the answer: the generation, head, proof, closed,
+-- count.
 local now = clock(ARGV[1])
-local nonce, said, expect, fence, close = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-local before = redis.call('GET', KEYS[1])
-local outline = parse(before)
-local count = #ARGV - 13
+local max_events, max_age, max_bytes = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local outline = parse(redis.call('GET', KEYS[1]))
+local ended, has_events = message(outline), false
+local results, answers, lives = {{}}, {{}}, {{}}
+local at = 6
 
-local found = redis.call('GET', KEYS[3])
-if found then
+local function first_answer(key, nonce, said)
+  local found = answers[key] or redis.call('GET', key)
+  if not found then return end
   local by, first_said, time, generation, answer =
     string.match(found, '^(%S+) (%S+) (%d+) (%d+) (.*)$')
-  if by == nonce then return {{'first', answer}} end
+  if by == nonce then return 'first', answer end
   if outline.exists == 1 and tonumber(generation) == outline.generation
       and tonumber(time) > now - {KEY_SECONDS * 1000} then
-    if first_said ~= said then return {{'reused', ''}} end
-    return {{'again', answer}}
+    if first_said ~= said then return 'reused', '' end
+    return 'again', answer
   end
 end
 
 -- Outline.admit, which says why.
-if (fence ~= '' and tonumber(fence) < outline.fence) or (outline.closed == 1 and count > 0)
-    or (expect ~= '' and expect ~= cursor(outline)) then
-  return {{'refused', numbers(before or '')}}
+local function refuses(count, expect, fence)
+  return (fence ~= '' and tonumber(fence) < outline.fence) or (outline.closed == 1 and count > 0)
+    or (expect ~= '' and expect ~= cursor(outline))
 end
 
 -- Outline.appended
-local ended = message(outline)
-local max_events, max_age, max_bytes = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
-if outline.exists == 0 then
-  outline.exists = 1
-  outline.previous = outline.generation
-  outline.generation = math.max(now, outline.generation + 1)
-end
-if outline.time < now - max_age then -- nothing before is kept
-  outline.floor, outline.bytes = outline.head + 1, 0
-  redis.call('UNLINK', KEYS[2])
-end
-local first = outline.head + 1
-if count > 0 then
-  outline.head = outline.head + count
-  outline.proof = tonumber(ARGV[7])
-  outline.time = math.max(now, outline.time)
-  local stamp = int(outline.time) .. ' ' .. ARGV[7] .. ' '
-  for number = 1, count do
-    local event = stamp .. ARGV[13 + number]
-    redis.call('HSET', KEYS[2], int(first + number - 1), event)
-    outline.bytes = outline.bytes + #event + {EVENT_BYTES}
+local function append(count, fence, close, proof, bookmark)
+  if outline.exists == 0 then
+    outline.exists = 1
+    outline.previous = outline.generation
+    outline.generation = math.max(now, outline.generation + 1)
   end
+  if outline.time < now - max_age then -- nothing before is kept
+    outline.floor, outline.bytes = outline.head + 1, 0
+    redis.call('UNLINK', KEYS[2])
+  end
+  if count > 0 then
+    local first = outline.head + 1
+    outline.head = outline.head + count
+    outline.proof = tonumber(proof)
+    outline.time = math.max(now, outline.time)
+    local stamp = int(outline.time) .. ' ' .. proof .. ' '
+    for number = 1, count do
+      local event = stamp .. ARGV[at + number]
+      redis.call('HSET', KEYS[2], int(first + number - 1), event)
+      outline.bytes = outline.bytes + #event + {EVENT_BYTES}
+    end
+    has_events = true
+  end
+  if close == '1' then outline.closed = 1 end
+  if fence ~= '' then outline.fence = math.max(outline.fence, tonumber(fence)) end
+  if bookmark ~= '' then outline.bookmark = string.sub(bookmark, 2) end
+end
+
+for place = 3, #KEYS do
+  local key = KEYS[place]
+  local nonce, said, expect, fence, close, proof, bookmark =
+    ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], ARGV[at + 6], ARGV[at + 7]
+  local count = tonumber(ARGV[at + 8])
+  at = at + 8
+  local verdict, text = first_answer(key, nonce, said)
+  if not verdict and refuses(count, expect, fence) then
+    verdict, text = 'refused', numbers(render(outline))
+  elseif not verdict then
+    append(count, fence, close, proof, bookmark)
+    verdict = 'first'
+    text = table.concat({{int(outline.generation), int(outline.head), int(outline.proof),
+      int(outline.closed), int(count)}}, ' ')
+    answers[key] = table.concat({{nonce, said, int(now), int(outline.generation), text}}, ' ')
+    lives[key] = said == '-' and {ANSWER_SECONDS * 1000} or {KEY_SECONDS * 1000}
+  end
+  results[#results + 1] = {{verdict, text}}
+  at = at + count
+end
+if next(answers) == nil then return results end
+
+if has_events then
   redis.call('PEXPIRE', KEYS[2], int(max_age + {BROOM_SECONDS * 1000}))
 end
-if close == '1' then outline.closed = 1 end
-if fence ~= '' then outline.fence = math.max(outline.fence, tonumber(fence)) end
-if ARGV[13] ~= '' then outline.bookmark = string.sub(ARGV[13], 2) end
-
 local floor, gone = first_kept(outline, max_events, max_age, now), {{}}
 while outline.floor < floor or (outline.bytes > max_bytes and outline.floor < outline.head) do
   local field = int(outline.floor)
@@ -193,18 +223,22 @@ while outline.floor < floor or (outline.bytes > max_bytes and outline.floor < ou
 end
 if #gone > 0 then redis.call('HDEL', KEYS[2], unpack(gone)) end
 
-local answer = table.concat({{int(outline.generation), int(outline.head), int(outline.proof),
-  int(outline.closed), int(count)}}, ' ')
-local life = said == '-' and {ANSWER_SECONDS * 1000} or {KEY_SECONDS * 1000}
-redis.call('SET', KEYS[3], table.concat({{nonce, said, int(now), int(outline.generation), answer}},
-  ' '), 'PX', life)
-local written = redis.pcall('SET', KEYS[1], render(outline), 'PX', ARGV[11])
-if written.err then
-  redis.call('DEL', KEYS[3])
-  return written
+-- An answer without its outline would tell of what was never written.
+local failure
+for key, answer in pairs(answers) do
+  local written = redis.pcall('SET', key, answer, 'PX', lives[key])
+  failure = failure or (type(written) == 'table' and written.err and written)
 end
-if message(outline) ~= ended then redis.call('PUBLISH', ARGV[12], message(outline)) end
-return {{'first', answer}}
+if not failure then
+  local written = redis.pcall('SET', KEYS[1], render(outline), 'PX', ARGV[5])
+  failure = type(written) == 'table' and written.err and written
+end
+if failure then
+  for key in pairs(answers) do redis.call('DEL', key) end
+  return failure
+end
+if message(outline) ~= ended then redis.call('PUBLISH', ARGV[6], message(outline)) end
+return results
 """,
 )
 
