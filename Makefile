@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup run test test-fast check bench bench-quick bench-platforms bench-sources \
-        bench-updates lock node prerequisites clean vendor screenshots
+        bench-updates lock node peers prerequisites clean vendor screenshots
 
 # AS is also make's own name for the assembler, which counts as unset here.
 ifeq ($(origin AS),default)
@@ -23,6 +23,10 @@ MODULES := node_modules/.package-lock.json
 # The AWS SAM CLI has an environment of its own: its pins and ours exclude each other.
 SAM := .venv-sam
 SAM_INSTALLED := $(SAM)/.installed
+# What the benchmarks compare with has environments of its own, too.
+PEERS := .venv-peers
+PEERS_INSTALLED := $(PEERS)/.installed
+PEERS_MODULES := benchmarks/peers/node_modules/.package-lock.json
 CODE = $(wildcard lib functions tests infra benchmarks examples)
 
 help:  ## this list
@@ -48,7 +52,7 @@ $(INSTALLED): requirements/dev.txt pyproject.toml
 run: setup $(if $(filter vercel,$(AS)),$(MODULES))  ## the server on 127.0.0.1:8000 (STORE=sqlite|upstash|dynamodb AS=uvicorn|vercel|lambda-stream|lambda-buffered PORT=8000)
 	@$(BIN)/python infra/local/run.py --store $(STORE) --as $(AS) --port $(PORT)
 
-test: prerequisites setup $(MODULES) $(SAM_INSTALLED)  ## all tests, two at a time
+test: prerequisites setup $(MODULES) $(SAM_INSTALLED) $(PEERS_INSTALLED) $(PEERS_MODULES)  ## all tests, two at a time
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
 test-fast: setup  ## the tests that need no browser and no foreign tool, in about two minutes
@@ -60,8 +64,11 @@ check: setup  ## lint, format, types, layers, docs
 	$(BIN)/mypy $(CODE)
 	$(BIN)/python -m pytest -q tests/project
 
-bench: setup  ## all benchmarks, each beside its control (about 18 minutes)
-	@$(BIN)/python benchmarks/run.py && $(BIN)/python benchmarks/stores.py
+bench: setup peers  ## all benchmarks, beside the control and other servers (about 30 minutes)
+	@$(BIN)/python benchmarks/run.py --peers && $(BIN)/python benchmarks/stores.py
+
+peers: setup $(PEERS_INSTALLED) $(PEERS_MODULES)  ## what the benchmarks compare with: nchan, sse-starlette, FastAPI, Durable Streams
+	@infra/prerequisites peers
 
 bench-quick: setup  ## the embedded stores only, in under a minute
 	@$(BIN)/python benchmarks/run.py --quick
@@ -85,7 +92,7 @@ prerequisites:  ## Node, Chromium and nginx for `make test`; installed where roo
 	@infra/prerequisites
 
 clean:  ## removes the environment and all caches; leaves .lastevent/, where the data is
-	@rm -rf $(VENV) $(SAM) .aws-sam node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	@rm -rf $(VENV) $(SAM) $(PEERS) benchmarks/peers/node_modules .aws-sam node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 	@find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 # Not compiled when installed: what runs of it is the smaller part, and compiles itself.
@@ -94,6 +101,18 @@ $(SAM_INSTALLED): requirements/sam.txt | $(INSTALLED)
 	@$(BIN)/python -m venv --clear $(SAM)
 	@$(SAM)/bin/python -m pip install --no-input --disable-pip-version-check --quiet --no-deps \
 	    --no-compile --require-hashes --requirement requirements/sam.txt
+	@touch $@
+
+$(PEERS_INSTALLED): requirements/peers.txt | $(INSTALLED)
+	@echo "Making $(PEERS) with the pinned peers from PyPI"
+	@$(BIN)/python -m venv --clear $(PEERS)
+	@$(PEERS)/bin/python -m pip install --no-input --disable-pip-version-check --quiet --no-deps \
+	    --require-hashes --requirement requirements/peers.txt
+	@touch $@
+
+$(PEERS_MODULES): benchmarks/peers/package.json benchmarks/peers/package-lock.json | node
+	@echo "Installing the pinned peers from npm"
+	@cd benchmarks/peers && npm ci --ignore-scripts --loglevel=error
 	@touch $@
 
 $(MODULES): package.json package-lock.json | node

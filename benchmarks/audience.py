@@ -13,15 +13,14 @@ from math import ceil
 
 from benchmarks.marks import MarkReader, Verdict, judge, published_ns, sequence_of
 
-LIVE = b'"state":"live"'
-
 
 class Subscriber:
     """One connection: how many marks it has got, and those that were not what others got."""
 
-    __slots__ = ("count", "live", "opening", "reader", "strays")
+    __slots__ = ("count", "is_timed", "live", "opening", "reader", "strays")
 
-    def __init__(self) -> None:
+    def __init__(self, is_timed: bool) -> None:
+        self.is_timed = is_timed
         self.reader = MarkReader()
         self.live = asyncio.Event()
         self.opening = b""  # what came before it was live
@@ -39,13 +38,19 @@ class Latency:
 
 
 class Audience:
-    """The subscribers of one run; ``timed`` keeps the latency of every delivery."""
+    """The subscribers of one run.
 
-    def __init__(self, subscribers: int, *, timed: bool) -> None:
-        self.subscribers = [Subscriber() for _ in range(subscribers)]
+    ``marker`` comes to one when it is live. The latency of deliveries is kept of each ``timed``-th
+    one: of all when it is 1, of nobody when it is 0.
+    """
+
+    def __init__(self, subscribers: int, marker: str, *, timed: int) -> None:
+        self._marker = marker.encode()
+        self.subscribers = [
+            Subscriber(timed > 0 and number % timed == 0) for number in range(subscribers)
+        ]
         self.delivered = 0
         self.last_ns = 0
-        self._timed = timed
         self._order: list[bytes] = []
         self._delays: array[int] = array("q")
 
@@ -53,14 +58,14 @@ class Audience:
         """Take in what came for ``subscriber`` at ``now_ns``."""
         if not subscriber.live.is_set():
             subscriber.opening += piece
-            if LIVE in subscriber.opening:
+            if self._marker in subscriber.opening:
                 subscriber.live.set()
         marks = subscriber.reader.feed(piece)
         if not marks:
             return
         self.delivered += len(marks)
         self.last_ns = now_ns
-        if self._timed:
+        if subscriber.is_timed:
             self._delays.extend([now_ns - published_ns(mark) for mark in marks])
         if not subscriber.strays:
             begin = subscriber.count
@@ -96,6 +101,6 @@ class Audience:
 
     @property
     def latency(self) -> Latency:
-        """The latency of all deliveries, zeros if there were none or nobody timed them."""
+        """The latency of the deliveries that were timed, zeros if there were none."""
         delays = sorted(self._delays) or [0]
         return Latency(*(delays[ceil(share * len(delays)) - 1] / 1e6 for share in (0.5, 0.99, 1.0)))

@@ -14,7 +14,7 @@ def request(method: str, path: str, headers: Mapping[str, str], body: bytes = b"
     """Return a whole request."""
     lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
-    if method == "POST":
+    if method in ("POST", "PUT"):
         lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
@@ -74,12 +74,12 @@ class Caller:
         loop = asyncio.get_running_loop()
         await loop.create_connection(lambda: self._connection, "127.0.0.1", port)
 
-    async def post(self, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
+    async def ask(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
         """Return the answer's body; raise RuntimeError unless it is a success."""
         waiting: asyncio.Future[tuple[int | None, bytes]]
         waiting = asyncio.get_running_loop().create_future()
         self._due.append(waiting)
-        self._connection.send(request("POST", path, headers, body))
+        self._connection.send(request(method, path, headers, body))
         async with asyncio.timeout(ANSWER_SECONDS):
             status, answer = await waiting
         if status is None or not 200 <= status < 300:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from benchmarks.cases import Case, Measured, Run, Scale
 from benchmarks.marks import Verdict
-from benchmarks.rig import PATH, STREAM, Rig, fresh, heard
+from benchmarks.rig import STREAM, Rig, fresh, heard
 from benchmarks.subjects import STORES, Subject
 from benchmarks.usage import Usage
 from lastevent.core.policy import METERED
@@ -81,7 +81,7 @@ async def opening(subject: Subject, scale: Scale) -> Measured:
             idle = await _settled(rig, await rig.usage(), scale)
             before = await rig.usage()
             await stack.enter_async_context(
-                rig.subscribers(path=f"{PATH}-other", after=other["last_id"])
+                rig.subscribers(stream=f"{STREAM}-other", after=other["last_id"])
             )
             arrival = await _settled(rig, before, scale)
             later, _ = await _opened(rig)

@@ -6,10 +6,11 @@ import os
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -96,19 +97,34 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(app: str, environ: Mapping[str, str]) -> AsyncIterator[Server]:
-    """Run ``app`` under uvicorn, uvloop and httptools on a free loopback port."""
-    port = _free_port()
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "uvicorn", app, "--host", "127.0.0.1", "--port", str(port)),
-        *("--loop", "uvloop", "--http", "httptools", "--lifespan", "on"),
+async def serving(
+    app: str,
+    environ: Mapping[str, str] = MappingProxyType({}),
+    *,
+    python: str = sys.executable,
+    lifespan: str = "on",
+) -> AsyncIterator[Server]:
+    """Run ``app`` under ``python``'s uvicorn, uvloop and httptools on a free loopback port."""
+    port = free_port()
+    command = (
+        *(python, "-m", "uvicorn", app, "--host", "127.0.0.1", "--port", str(port)),
+        *("--loop", "uvloop", "--http", "httptools", "--lifespan", lifespan),
         *("--no-access-log", "--log-level", "warning"),
-        cwd=ROOT,
-        env={**_clean_environ(), **environ},
-        stdin=DEVNULL,
+    )
+    async with listening(command, port, environ) as server:
+        yield server
+
+
+@asynccontextmanager
+async def listening(
+    command: Sequence[str], port: int, environ: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[Server]:
+    """Run ``command``, which listens on ``port`` of this machine."""
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, env={**_clean_environ(), **environ}, stdin=DEVNULL
     )
     try:
-        await _listening(process, port)
+        await _accepting(process, port)
         yield Server(process.pid, port)
     finally:
         await _end(process)
@@ -124,14 +140,15 @@ def _clean_environ() -> dict[str, str]:
     }
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port on which nobody listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-async def _listening(process: Process, port: int) -> None:
+async def _accepting(process: Process, port: int) -> None:
     async with asyncio.timeout(START_SECONDS):
         while process.returncode is None:
             try:

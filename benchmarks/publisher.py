@@ -35,8 +35,10 @@ class Task:
     """What to publish: ``events`` in all, or as many as fit in ``seconds``.
 
     ``rate`` is in events a second, 0 for as fast as ``workers`` get answers; ``pipelined`` puts all
-    of them on one connection. With ``store_url`` it publishes to ``stream`` there, without the
-    server. ``gated``: it says READY, and begins when it is told to.
+    of them on one connection. ``plain``: the body of a request is an event's data, and its answer
+    tells no id, so that the order is taken to be that of the numbers: there must be one connection.
+    ``created``: the stream is made first. With ``store_url`` it publishes to ``stream`` there,
+    without the server. ``gated``: it says READY, and begins when it is told to.
     """
 
     path: str
@@ -52,6 +54,8 @@ class Task:
     batch: int = 1
     workers: int = 8
     pipelined: bool = False
+    plain: bool = False
+    created: bool = False
     first: int = 0
 
 
@@ -64,7 +68,9 @@ class Poster:
 
     def __init__(self, task: Task) -> None:
         self._path = task.path
-        self._headers = {"Content-Type": "application/json", **(task.headers or {})}
+        self._plain = task.plain
+        kind = "text/plain" if task.plain else "application/json"
+        self._headers = {"Content-Type": kind, **(task.headers or {})}
         self._caller = Caller()
 
     async def connect(self, port: int) -> None:
@@ -74,11 +80,21 @@ class Poster:
     async def publish(self, sequences: list[int]) -> list[str]:
         """Post one event, or a list of them; raise RuntimeError unless they are taken."""
         now_ns = monotonic_ns()
+        if self._plain:
+            posts = [data(sequence, now_ns).encode() for sequence in sequences]
+            await asyncio.gather(*(self._post(text) for text in posts))
+            return [f"{sequence:020d}" for sequence in sequences]
         events = [{"type": TYPE, "data": data(sequence, now_ns)} for sequence in sequences]
         text = json.dumps(events if len(events) > 1 else events[0]).encode()
-        body = await self._caller.post(self._path, self._headers, text)
-        ids: list[str] = json.loads(body)["ids"]
+        ids: list[str] = json.loads(await self._post(text))["ids"]
         return ids
+
+    async def create(self) -> None:
+        """Make the stream, which may be there."""
+        await self._caller.ask("PUT", self._path, self._headers, b"")
+
+    async def _post(self, text: bytes) -> bytes:
+        return await self._caller.ask("POST", self._path, self._headers, text)
 
 
 async def over_http(task: Task) -> Sequence[Publish]:
@@ -86,6 +102,8 @@ async def over_http(task: Task) -> Sequence[Publish]:
     posters = [Poster(task) for _ in range(1 if task.pipelined else task.workers)]
     for poster in posters:
         await poster.connect(task.port)
+    if task.created:
+        await posters[0].create()
     return [poster.publish for poster in posters] * (task.workers // len(posters))
 
 
@@ -160,7 +178,7 @@ async def _publish(
     return {
         "ids": sorted(ids),
         "order": [ids[identifier] for identifier in sorted(ids)],
-        "last_id": max(ids),
+        "last_id": max(ids, default=""),
         "events_per_second": len(ids) / (ended - began),
         "late_ms": late * 1e3,
         "cpu_seconds": process_time() - cpu,

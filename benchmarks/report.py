@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.cases import Measured
+from benchmarks.peers.servers import versions
 from benchmarks.subjects import SUBJECTS, Subject
 
 
@@ -30,6 +31,7 @@ def _fan_out(count: int) -> tuple[Row, ...]:
     return (
         Row(f"{key}_delivered", f"{label}: deliveries", "/s", digits=0),
         Row(f"{key}_cpu", f"{label}: server CPU", "µs/delivery"),
+        Row(f"{key}_p99", f"{label}: p99 with its queue", "ms", digits=1),
     )
 
 
@@ -48,6 +50,7 @@ ROWS = (
     Row("replay_first", "until its first event, from memory", "ms"),
     Row("cold_replay_first", "until its first event, from the store", "ms", "replay_first"),
     Row("idle_memory", "an idle connection", "kB", digits=1),
+    Row("connecting", "connecting 1000", "ms", digits=0),
     Row("imports", "imports of a cold start", "ms", digits=0),
 )
 
@@ -121,6 +124,7 @@ def machine() -> dict[str, str]:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "sqlite": sqlite3.sqlite_version,
         "packages": ", ".join(f"{name} {version(name)}" for name in packages),
+        "peers": ", ".join(f"{name} {version}" for name, version in versions().items()),
         "load before": f"{os.getloadavg()[0]:.2f}",
     }
 

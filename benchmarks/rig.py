@@ -20,7 +20,6 @@ from infra.local.child import ServerFailed
 from lastevent.core.wire import CONTENT_TYPE
 
 STREAM = "bench"
-PATH = f"/api/streams/{STREAM}"
 WARM_UP = 50
 """Events published elsewhere first: the first publish imports what publishing needs."""
 
@@ -66,29 +65,45 @@ class Rig:
     @asynccontextmanager
     async def of(cls, subject: Subject, ground: Ground | None) -> AsyncIterator["Rig"]:
         """Serve ``subject`` on ``ground``."""
-        async with serving(subject.app, subject.environ(ground)) as server:
+        async with _served(subject, ground) as server:
             rig = cls(subject, ground, server)
-            await rig.publish(f"{PATH}-warm-up", events=WARM_UP)
+            await rig.publish(f"{STREAM}-warm-up", events=WARM_UP, workers=1)
+            if subject.wire.created:
+                await rig.publish(events=0)
             yield rig
 
     @asynccontextmanager
     async def subscribers(
-        self, count: int = 1, *, after: str = "", **task: Any
+        self,
+        count: int = 1,
+        *,
+        stream: str = STREAM,
+        streams: int = 1,
+        after: str = "",
+        **task: Any,
     ) -> AsyncIterator[Worker]:
-        """Hold ``count`` subscribers, all live; ``after`` is the cursor that they come with."""
+        """Hold ``count`` subscribers, all live; ``after`` is the cursor that they come with.
+
+        Several ``streams`` have a number behind the name.
+        """
         headers = dict(self._subject.read_headers)
         if after:
             headers["Last-Event-ID"] = after
-        task = {"path": PATH, **task, "headers": headers, "subscribers": count}
-        task["port"] = self.server.port
+        names = [stream] if streams == 1 else [f"{stream}-{number}" for number in range(streams)]
+        wire = self._subject.wire
+        task |= {"headers": headers, "subscribers": count, "marker": wire.live}
+        task |= {"port": self.server.port, "paths": [wire.follow.format(name) for name in names]}
         async with Worker.started("benchmarks.subscribers", task) as worker:
             await worker.ready(READY_SECONDS)
             yield worker
 
     async def followed(
-        self, count: int, publish: Publish, *, timed: bool, settle: float = 0.0
+        self, count: int, publish: Publish, *, timed: int, settle: float = 0.0
     ) -> Followed:
-        """Return what ``count`` subscribers got of a publication, ``settle`` seconds after them."""
+        """Return what ``count`` subscribers got of a publication, ``settle`` seconds after them.
+
+        The latency is that of each ``timed``-th of them; 0 takes none.
+        """
         async with self.subscribers(count, timed=timed) as audience:
             await asyncio.sleep(settle)
             before, cpu = await self.usage(), self.server.cpu_seconds()
@@ -97,15 +112,17 @@ class Rig:
             used = self.server.cpu_seconds() - cpu
             return Followed(got, published, used, await self.usage() - before)
 
-    async def read_back(self, order: list[int], path: str = PATH) -> Verdict:
+    async def read_back(self, order: list[int], stream: str = STREAM) -> Verdict:
         """Return whether a reader finds in the store what is said to be there."""
-        async with self.subscribers(path=path) as audience:
+        async with self.subscribers(stream=stream) as audience:
             return Verdict(**(await heard(audience, order))["verdict"])
 
-    async def publish(self, path: str = PATH, **task: Any) -> dict[str, Any]:
+    async def publish(self, stream: str = STREAM, **task: Any) -> dict[str, Any]:
         """Publish over HTTP."""
-        headers = dict(self._subject.publish_headers)
-        task |= {"path": path, "port": self.server.port, "headers": headers}
+        headers, wire = dict(self._subject.publish_headers), self._subject.wire
+        task |= {"path": wire.publish.format(stream), "port": self.server.port, "headers": headers}
+        task |= {"plain": wire.plain, "created": wire.created}
+        task.setdefault("pipelined", wire.plain)
         async with Worker.started("benchmarks.publisher", task) as worker:
             return await worker.result(RESULT_SECONDS)
 
@@ -130,8 +147,9 @@ class Rig:
     ) -> list[httpx.Response]:
         """Return what that many requests are answered, one after the other."""
         asking = {**headers, **self._subject.read_headers}
+        path = self._subject.wire.follow.format(STREAM)
         async with self._client() as client:
-            answers = [await client.get(PATH, params=params, headers=asking) for _ in range(times)]
+            answers = [await client.get(path, params=params, headers=asking) for _ in range(times)]
         return [answer.raise_for_status() for answer in answers]
 
     async def usage(self) -> Usage:
@@ -156,7 +174,7 @@ async def publish_straight(ground: Ground, *, processes: int = 1, **task: Any) -
 
     Returns the result of one; of several, what they make together.
     """
-    task = {"path": PATH, "stream": STREAM, "workers": 1, "gated": True, "first": 0, **task}
+    task = {"path": "", "stream": STREAM, "workers": 1, "gated": True, "first": 0, **task}
     task |= {"store_url": ground.url, "wakeup_url": ground.wakeup_url}
     async with AsyncExitStack() as stack:
         workers = [
@@ -206,6 +224,13 @@ def _together(results: list[dict[str, Any]]) -> dict[str, Any]:
         "cpu_seconds": sum(result["cpu_seconds"] for result in results),
         "usage": {name: sum(r["usage"].get(name, 0) for r in results) for name in names},
     }
+
+
+@asynccontextmanager
+async def _served(subject: Subject, ground: Ground | None) -> AsyncIterator[Server]:
+    opened = subject.peer() if subject.peer else serving(subject.app, subject.environ(ground))
+    async with opened as server:
+        yield server
 
 
 @asynccontextmanager

@@ -9,23 +9,30 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from time import monotonic
 
+from benchmarks.aims import aims
 from benchmarks.cases import CASES, QUICK, Case, Measured, Scale
 from benchmarks.report import machine, medians, table
+from benchmarks.subjects import PEERS, RANKED, Subject
 
 CASE_SECONDS = 240.0
 
 
-async def measure(cases: Sequence[Case], scale: Scale) -> list[tuple[str, str, Measured]]:
-    """Return the name of the case, that of the subject, and what was measured, for every run."""
+async def measure(
+    cases: Sequence[Case], scale: Scale, without: Collection[Subject] = ()
+) -> list[tuple[str, str, Measured]]:
+    """Return the name of the case, that of the subject, and what was measured, for every run.
+
+    The subjects ``without`` are left out.
+    """
     runs: list[tuple[str, str, Measured]] = []
     for number in range(1, scale.rounds + 1):
         for case in cases:
-            for subject in case.subjects:
+            for subject in (it for it in case.subjects if it not in without):
                 began = monotonic()
                 async with asyncio.timeout(CASE_SECONDS):
                     measured = await case.run(subject, scale)
@@ -48,16 +55,20 @@ def _remark(measured: Measured) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one short round, under a minute")
+    parser.add_argument("--peers", action="store_true", help="other servers, too (make peers)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every run to FILE")
     parser.add_argument("--only", metavar="TEXT", help="only the cases whose name contains TEXT")
     arguments = parser.parse_args()
     cases = [case for case in CASES if not arguments.only or arguments.only in case.name]
     about = machine()
-    runs = asyncio.run(measure(cases, QUICK if arguments.quick else Scale()))
+    without = () if arguments.peers else PEERS
+    runs = asyncio.run(measure(cases, QUICK if arguments.quick else Scale(), without))
     figures = medians((subject, measured) for _, subject, measured in runs)
     print("\n".join(f"{key}: {value}" for key, value in about.items()))
     print()
-    print(table(figures))
+    print(table(figures, subjects=[it for it in RANKED if it not in without]))
+    if arguments.peers:
+        print(f"\n{aims(figures)}")
     if arguments.json:
         listed = [{"case": c, "subject": s, **asdict(measured)} for c, s, measured in runs]
         document = {"machine": about, "medians": figures, "runs": listed}

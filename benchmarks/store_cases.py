@@ -7,7 +7,7 @@ from statistics import median
 
 from benchmarks.cases import SATURATING, Case, Measured, Run, Scale, latency, tool
 from benchmarks.marks import Verdict
-from benchmarks.rig import PATH, STREAM, Rig, fresh, grounded, heard, publish_straight
+from benchmarks.rig import STREAM, Rig, fresh, grounded, heard, publish_straight
 from benchmarks.subjects import STORES, Subject
 from benchmarks.usage import Usage
 
@@ -34,7 +34,7 @@ def _crossing(subscribers: int) -> Run:
             followed = await rig.followed(
                 subscribers,
                 lambda: rig.publish_straight(rate=PACE, seconds=scale.paced_seconds),
-                timed=True,
+                timed=1,
                 settle=SETTLE_SECONDS,
             )
         events = followed.events
@@ -72,7 +72,7 @@ async def appending(subject: Subject, scale: Scale) -> Measured:
             events = len(published["order"])
             used = Usage.parse(published["usage"]) / events
             figures |= {key: published["events_per_second"], **used.figures(key)}
-            verdict += await rig.read_back(published["order"], f"{PATH}-{key}")
+            verdict += await rig.read_back(published["order"], f"{STREAM}-{key}")
     return Measured(figures, verdict)
 
 

@@ -1,11 +1,14 @@
 """What is measured: the control, and ours on each store."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from secrets import token_hex
 
 from benchmarks import grounds
 from benchmarks.grounds import Ground, Opener
+from benchmarks.peers import servers
+from benchmarks.processes import Server
 from lastevent.serve.auth import mint
 
 TOKEN_SECONDS = 3600.0
@@ -14,8 +17,27 @@ _KEY = token_hex(16)
 
 
 @dataclass(frozen=True, slots=True)
+class Wire:
+    """How a server is spoken to. A stream's name stands at {} in ``publish`` and ``follow``.
+
+    ``plain``: a publish's body is the event's data, and its answer tells no ids. ``live``: what
+    comes to a subscriber when it has what was published before. ``created``: a stream must be made
+    by a PUT first.
+    """
+
+    publish: str = "/api/streams/{}"
+    follow: str = "/api/streams/{}"
+    plain: bool = False
+    live: str = '"state":"live"'
+    created: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
-    """A server to measure. ``ground`` starts what its store needs; without, it has no store."""
+    """A server to measure. ``ground`` starts what its store needs; without, it has no store.
+
+    ``peer`` starts somebody else's server instead.
+    """
 
     name: str
     app: str
@@ -26,6 +48,8 @@ class Subject:
     publish_headers: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     """What it is told besides."""
+    wire: Wire = Wire()
+    peer: Callable[[], AbstractAsyncContextManager[Server]] | None = None
 
     def environ(self, ground: Ground | None) -> dict[str, str]:
         """Return its settings: legs that outlive the run, everything else as it comes."""
@@ -67,6 +91,29 @@ CONTROL = Subject("control", "benchmarks.control:app", ("benchmarks.control",))
 MEMORY = _ours("memory", grounds.memory)
 SQLITE = _ours("sqlite", grounds.sqlite)
 SUBJECTS = (CONTROL, MEMORY, SQLITE)
+
+
+def _peer(
+    name: str, opener: Callable[[], AbstractAsyncContextManager[Server]], wire: Wire
+) -> Subject:
+    return Subject(name, "", (), wire=wire, peer=opener)
+
+
+NCHAN = _peer(
+    "nchan",
+    servers.nchan,
+    # Its answers tell an id only to those who accept JSON, and that of a second.
+    Wire("/publish/{}", "/follow/{}", plain=True, live=": hi"),
+)
+SSE_STARLETTE = _peer("sse-starlette", servers.sse_starlette, Wire(live=": live"))
+FASTAPI = _peer("FastAPI", servers.fastapi, Wire(live=": live"))
+DURABLE_STREAMS = _peer(
+    "Durable Streams",
+    servers.durable_streams,
+    Wire("/{}", "/{}?offset=-1&live=sse", plain=True, live="upToDate", created=True),
+)
+PEERS = (NCHAN, SSE_STARLETTE, FASTAPI, DURABLE_STREAMS)
+RANKED = (*SUBJECTS, *PEERS)
 
 
 def _metered(name: str, ground: Opener) -> Subject:

@@ -10,10 +10,10 @@ log's order as a line on standard input when publishing is over, and answers wit
 import asyncio
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import starmap
-from time import monotonic_ns, process_time
+from time import monotonic, monotonic_ns, process_time
 
 import uvloop
 
@@ -36,18 +36,19 @@ REPLAY_SECONDS = 30.0
 class Task:
     """What to do. ``replays`` counts the histories to read; none means to follow.
 
-    ``streams``: over how many streams the subscribers are spread, each named by ``path`` and its
-    number where there are several.
+    ``paths``: the streams over which the subscribers are spread. ``marker`` comes to one when it is
+    live.
+    The latency of deliveries is kept of each ``timed``-th subscriber, of nobody when it is 0.
     ``quiet_seconds``: once publishing is over, how long nothing may come before the rest counts as
     lost.
     """
 
     port: int
-    path: str
+    paths: Sequence[str]
     headers: Mapping[str, str]
+    marker: str
     subscribers: int = 1
-    streams: int = 1
-    timed: bool = False
+    timed: int = 0
     replays: int = 0
     quiet_seconds: float = 5.0
 
@@ -62,10 +63,11 @@ class Release:
 
 async def follow(task: Task) -> dict[str, object]:
     """Hold the connections of ``task`` and return what they received."""
-    audience = Audience(task.subscribers, timed=task.timed)
+    audience = Audience(task.subscribers, task.marker, timed=task.timed)
     broken: list[int | None] = []
+    began = monotonic()
     connections = await _connect(task, audience, broken)
-    began = process_time()
+    connecting, began = monotonic() - began, process_time()
     order = (await _released()).order
     expected = len(order) * task.subscribers
     seen, quiet_since = -1, monotonic_ns()
@@ -82,6 +84,7 @@ async def follow(task: Task) -> dict[str, object]:
         "delivered": audience.delivered,
         "seconds": (audience.last_ns - audience.first_published_ns) / 1e9,
         "cpu_seconds": cpu,
+        "connecting": connecting,
         "latency": asdict(audience.latency),
         "broken": len(broken),
         "verdict": asdict(audience.verdict(order)),
@@ -107,7 +110,7 @@ async def _connect(task: Task, audience: Audience, broken: list[int | None]) -> 
         )
         async with gate:
             await loop.create_connection(lambda: connection, "127.0.0.1", task.port)
-            path = task.path if task.streams == 1 else f"{task.path}-{number % task.streams}"
+            path = task.paths[number % len(task.paths)]
             connection.send(request("GET", path, headers))
             await subscriber.live.wait()
         return connection
@@ -126,7 +129,7 @@ async def replay(task: Task) -> dict[str, object]:
     Returns the seconds that each took, and those until its first event.
     """
     broken: list[int | None] = []
-    keeper = await _connect(task, Audience(1, timed=False), broken)
+    keeper = await _connect(task, Audience(1, task.marker, timed=0), broken)
     release = await _released()
     verdict = Verdict()
     seconds: list[float] = []
@@ -143,7 +146,7 @@ async def replay(task: Task) -> dict[str, object]:
 
 async def _read_history(task: Task, after: str, events: int) -> tuple[float, float, Audience]:
     """Return the seconds from the request to the first event and to the last, and what came."""
-    audience = Audience(1, timed=False)
+    audience = Audience(1, task.marker, timed=0)
     pieces: list[tuple[bytes, int]] = []
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
@@ -163,9 +166,11 @@ async def _read_history(task: Task, after: str, events: int) -> tuple[float, flo
 
     connection = Connection(keep, ended)
     await loop.create_connection(lambda: connection, "127.0.0.1", task.port)
-    headers = {"Accept": "text/event-stream", "Last-Event-ID": after, **task.headers}
+    headers = {"Accept": "text/event-stream", **task.headers}
+    if after:
+        headers["Last-Event-ID"] = after
     began = monotonic_ns()
-    connection.send(request("GET", task.path, headers))
+    connection.send(request("GET", task.paths[0], headers))
     async with asyncio.timeout(REPLAY_SECONDS):
         await done
     connection.close()

@@ -129,7 +129,7 @@ class Lane:
     async def say(self, text: str) -> bytes:
         """Say something; return the answer."""
         body = json.dumps(self._body(text)).encode()
-        return await self._caller.post(self._path, self._headers, body)
+        return await self._caller.ask("POST", self._path, self._headers, body)
 
     async def timed(self, number: int) -> float:
         """Say a mark; return how long its answer took, in milliseconds."""

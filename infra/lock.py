@@ -5,6 +5,8 @@
     requirements/dev.txt       the same versions, the extras and the development tools
     requirements/sam.txt       what sam.in names, for an environment of its own (.venv-sam): its
                                pins and ours exclude each other
+    requirements/peers.txt     what peers.in names, for another (.venv-peers), with our versions
+                               where both have one
 
 and repeats runtime.txt's versions in `[tool.uv] constraint-dependencies`, because a platform that
 builds from pyproject.toml never sees the requirements files.
@@ -67,6 +69,8 @@ def main() -> None:
         compile_pins(directory, "dev", development, "--constraints", "lambda.txt", *upgrade)
         sam = (ROOT / "requirements" / "sam.in").read_text().splitlines()
         compile_pins(directory, "sam", sam, *upgrade)
+        peers = (ROOT / "requirements" / "peers.in").read_text().splitlines()
+        compile_pins(directory, "peers", peers, "--constraints", "dev.txt", *upgrade)
     quoted = "".join(
         f'    "{line.replace('"', "'")}",\n'
         for line in pins((ROOT / "requirements" / "runtime.txt").read_text())

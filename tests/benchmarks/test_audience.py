@@ -6,15 +6,16 @@ from benchmarks.audience import Audience
 from benchmarks.marks import Verdict
 
 ORDER = list(range(10))
+LIVE = '"state":"live"'
 
 
 def _frames(sequences: list[int]) -> bytes:
     return b"".join(b"data: ~%d:%d~x\n\n" % (number, 1_000_000 * number) for number in sequences)
 
 
-def _audience(*received: list[int], piece: int = 50, timed: bool = False) -> Audience:
+def _audience(*received: list[int], piece: int = 50, timed: int = 0) -> Audience:
     """Return an audience whose members got these events, in turns of ``piece`` bytes."""
-    audience = Audience(len(received), timed=timed)
+    audience = Audience(len(received), LIVE, timed=timed)
     streams = [_frames(sequences) for sequences in received]
     for begin in range(0, max(map(len, streams)), piece):
         for subscriber, raw in zip(audience.subscribers, streams, strict=True):
@@ -58,13 +59,13 @@ def test_nobody_got_anything() -> None:
 
 
 def test_latency_is_of_every_delivery() -> None:
-    latency = _audience(ORDER, ORDER, timed=True).latency  # event n was published at n ms
+    latency = _audience(ORDER, ORDER, timed=1).latency  # event n was published at n ms
     assert (latency.p50, latency.p99, latency.longest) == (15.0, 20.0, 20.0)
     assert _audience(ORDER).latency.longest == 0.0
 
 
 def test_a_subscriber_is_live_when_it_is_told_so() -> None:
-    audience = Audience(1, timed=False)
+    audience = Audience(1, LIVE, timed=0)
     (subscriber,) = audience.subscribers
     audience.receive(subscriber, b'event: stream\ndata: {"state":"open"}\n\ndata: {"sta', 0)
     assert not subscriber.live.is_set()

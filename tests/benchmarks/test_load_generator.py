@@ -9,16 +9,17 @@ import pytest
 from benchmarks.grounds import Ground
 from benchmarks.processes import ROOT, Worker, serving
 from benchmarks.rig import fresh
-from benchmarks.subjects import CONTROL, MEMORY, SQLITE, SUBJECTS, Subject
+from benchmarks.subjects import CONTROL, MEMORY, SQLITE, SUBJECTS, Subject, Wire
 from tests.benchmarks.bad_server import answering, serving_wrongly
 
 SECONDS = 30.0
+LIVE = Wire().live
 RIGHT = {"lost": 0, "repeated": 0, "disordered": 0}
 
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.name)
 async def test_three_subscribers_and_fifty_events(subject: Subject) -> None:
-    async with fresh(subject) as rig, rig.subscribers(3, timed=True) as audience:
+    async with fresh(subject) as rig, rig.subscribers(3, timed=1) as audience:
         published = await rig.publish(events=50, workers=4)
         audience.release({"order": published["order"]})
         got = await audience.result(SECONDS)
@@ -48,7 +49,7 @@ async def test_the_log_s_order_is_that_of_its_ids() -> None:
 
 
 async def test_a_publisher_that_writes_the_file_itself() -> None:
-    async with fresh(SQLITE) as rig, rig.subscribers(2, timed=True) as audience:
+    async with fresh(SQLITE) as rig, rig.subscribers(2, timed=1) as audience:
         published = await rig.publish_straight(rate=200.0, events=20)
         audience.release({"order": published["order"]})
         got = await audience.result(SECONDS)
@@ -115,7 +116,8 @@ async def test_what_a_wrong_server_does_is_seen(
     streams: list[list[int]], verdict: dict[str, int]
 ) -> None:
     async with serving_wrongly(streams) as port:
-        task = {"port": port, "path": "/", "headers": {}, "subscribers": len(streams)}
+        task = {"port": port, "paths": ["/"], "headers": {}, "subscribers": len(streams)}
+        task["marker"] = LIVE
         task["quiet_seconds"] = 0.5
         async with Worker.started("benchmarks.subscribers", task) as audience:
             await audience.ready(SECONDS)
@@ -126,7 +128,7 @@ async def test_what_a_wrong_server_does_is_seen(
 
 async def test_a_refused_subscription_fails_the_run() -> None:
     async with serving(MEMORY.app, MEMORY.environ(Ground("memory://"))) as server:
-        task = {"port": server.port, "path": "/api/streams/s", "headers": {}}
+        task = {"port": server.port, "paths": ["/api/streams/s"], "headers": {}, "marker": LIVE}
         async with Worker.started("benchmarks.subscribers", task) as audience:
             with pytest.raises(RuntimeError, match="instead of READY"):
                 await audience.ready(SECONDS)

@@ -20,12 +20,13 @@ from benchmarks.places import (
 )
 from benchmarks.platforms import Figures, Scale, measure, table
 from benchmarks.report import share
-from benchmarks.rig import PATH, fresh
-from benchmarks.subjects import SQLITE
+from benchmarks.rig import STREAM, fresh
+from benchmarks.subjects import SQLITE, Wire
 from benchmarks.visits import Follower, first_byte
 from infra.local.platforms import build_for_vercel, bundle_for_lambda
 from tests.platforms.built import shared
 
+PATH = Wire().follow.format(STREAM)
 TINY = Scale(starts=1, requests=2, events=3, rate=10.0)
 WAIT_SECONDS = 30.0
 UVICORN, VERCEL, *LAMBDAS = PLACES
