@@ -96,18 +96,20 @@ class Functions:
     """
 
     def __init__(self, modules: Mapping[str, str]) -> None:
-        self._modules = dict(sorted(modules.items(), key=lambda item: -len(item[0])))
+        self._modules = dict(modules)
         self._routers: dict[str, Router] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope["path"]
-        for prefix, module in self._modules.items():
-            if path == prefix or path.startswith(f"{prefix}/"):
-                if module not in self._routers:
-                    self._routers[module] = router(import_module(module).routes)
-                await self._routers[module](scope, receive, send)
-                return
-        await not_found(scope, receive, send)
+        prefix = scope["path"]
+        while prefix and prefix not in self._modules:
+            prefix = prefix.rpartition("/")[0]
+        if not prefix:
+            await not_found(scope, receive, send)
+            return
+        module = self._modules[prefix]
+        if module not in self._routers:
+            self._routers[module] = router(import_module(module).routes)
+        await self._routers[module](scope, receive, send)
 
 
 def router(routes: Sequence[BaseRoute]) -> Router:
@@ -218,6 +220,8 @@ class App:
         if self._starting is None or self._starting.get_loop() is not loop:
             self._starting = loop.create_task(self._start())
         try:
+            if self._starting.done():
+                return self._starting.result()
             return await asyncio.shield(self._starting)
         except Exception:
             self._starting = None
