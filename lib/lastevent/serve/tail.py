@@ -3,7 +3,8 @@
 It follows the log from its end, keeps the newest frames (window) and, whenever something changed,
 makes a pass over its live subscribers. A pass serves a few dozen of them between two turns of the
 event loop, so that the first do not wait for the last; and passes are spaced by a part of what the
-last one took, so that events which arrive meanwhile share one send.
+last one took, so that events which arrive meanwhile share one send. The part grows with the events
+that a pass brings: where they come faster than passes, publishers get as much time as sends do.
 
 Correctness comes from ``read``; the wake-up only says when (promise 5).
 """
@@ -40,6 +41,9 @@ READY_SECONDS = 10.0
 LONGEST_PAUSE = 5.0
 SLICE = 64
 SPACING = 0.2
+"""Of what a pass took, by the events that it brought."""
+
+WIDEST_SPACING = 1.0
 SHORTEST_SPACING = 0.001
 
 
@@ -217,7 +221,8 @@ class Tail:
 
     def _schedule(self) -> None:
         loop = asyncio.get_running_loop()
-        delay = SPACING * self._pass_took
+        events = 1 if self._passing is None else self._passing[1]
+        delay = min(SPACING * events, WIDEST_SPACING) * self._pass_took
         if delay < SHORTEST_SPACING:
             self._pass = loop.call_soon(self._begin_pass)
         else:
