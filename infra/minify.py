@@ -16,14 +16,19 @@ LIMIT_SECONDS = 60.0
 LICENCES = "/*! lastevent, eventsource-parser: MIT */"
 INTERNAL = (
     "begin",
+    "check",
     "failures",
     "hasProven",
+    "hear",
     "heartbeat",
     "hold",
     "least",
     "ms",
     "over",
+    "pause",
     "position",
+    "stop",
+    "take",
     "told",
 )
 """Properties of values that stay within the client, which may be called anything."""

@@ -1,17 +1,18 @@
 /** The page of the jobs: one that is followed, and those that were. */
 
-import { after, isOver, UNHEARD } from "./jobs/job.js";
-import * as remembered from "./jobs/remembered.js";
+import { after, isOver, UNHEARD } from "./lastevent/job.js";
+import { remembered } from "./jobs/remembered.js";
 import { brief, line, news, percent, STATES } from "./jobs/words.js";
 import { LogView } from "./log/view.js";
 import { Connection } from "./site/connection.js";
 import { byId, element, replaceIfOther, setText } from "./site/dom.js";
 import { plural } from "./site/format.js";
 import { follow } from "./site/live.js";
+import { keepToReader } from "./site/session.js";
 
 /** @import { State } from "./lastevent.js" */
 /** @import { StreamEvent } from "./lastevent/follower.js" */
-/** @import { Remembered } from "./jobs/remembered.js" */
+/** @import { Known } from "./jobs/remembered.js" */
 
 const list = byId("jobs");
 /** @type {HTMLInputElement} */
@@ -50,8 +51,7 @@ function select(id) {
     onOpen: showSoon,
     onBeat: () => connection.beat(),
   });
-  const known = remembered.all().find((one) => one.id === id);
-  remembered.remember(known ?? { id, state: job.state, progress: job.progress });
+  if (!remembered.find(id)) remembered.remember({ id, state: job.state, progress: job.progress });
   showState(stream.state);
   show();
 }
@@ -152,7 +152,7 @@ function showList() {
   byId("no-jobs").hidden = jobs.length > 0;
 }
 
-/** @param {Remembered} known */
+/** @param {Known} known */
 function listItem(known) {
   const { id } = known;
   const now = `${brief(known)} ${id === followed}`;
@@ -178,7 +178,7 @@ function fill(item, id) {
   const link = document.createElement("a");
   link.href = address(id);
   link.append(element("span", "name", id), element("span", "detail", ""));
-  const button = element("button", "", "Forget");
+  const button = element("button", "forget", "Forget");
   button.ariaLabel = `Forget job ${id}`;
   button.addEventListener("click", () => forget(id, item));
   item.append(link, button);
@@ -243,4 +243,5 @@ list.addEventListener("click", (event) => {
 byId("again").addEventListener("click", () => followed && select(followed));
 addEventListener("popstate", selectWanted);
 
+keepToReader();
 selectWanted();

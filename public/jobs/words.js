@@ -3,7 +3,7 @@
 import { sentence } from "../site/api.js";
 import { clockTime } from "../site/format.js";
 
-/** @import { Job } from "./job.js" */
+/** @import { Job } from "../lastevent/job.js" */
 
 /** @type {Record<Job["state"], { word: string, tone: string }>} */
 export const STATES = {

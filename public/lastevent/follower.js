@@ -22,7 +22,8 @@ import { isBehind } from "./position.js";
 import { LONGEST_WISH } from "./transport.js";
 
 /**
- * One message as it came over the wire. `id` is the message's own, undefined if it has none.
+ * One message as it came over the wire. `id` is the last one that the leg has named, which may be an
+ * earlier message's; undefined before the first.
  *
  * @typedef {{ id: string | undefined, type: string, data: string }} Message
  */
@@ -250,7 +251,7 @@ export class Follower {
  * @param {string} text
  * @returns {Record<string, unknown>} what the JSON object `text` holds; nothing for any other text
  */
-function object(text) {
+export function object(text) {
   try {
     const value = JSON.parse(text);
     return value !== null && typeof value === "object" ? value : {};

@@ -14,13 +14,14 @@
 
 /**
  * `realtime` and `strategy` are options of a stream; `sound` and `notifications` are for pages that
- * have them.
+ * have them; `trace` is whether the console is told what streams do.
  *
  * @typedef {object} Preferences
  * @property {boolean} realtime
  * @property {Strategy} strategy
  * @property {boolean} sound
  * @property {boolean} notifications
+ * @property {boolean} trace
  */
 
 const KEY = "lastevent.preferences";
@@ -30,7 +31,9 @@ const ORDINARY = Object.freeze({
   strategy: "fast",
   sound: false,
   notifications: false,
+  trace: false,
 });
+const NAMES = /** @type {(keyof Preferences)[]} */ (Object.keys(ORDINARY));
 
 /** @type {Set<(now: Readonly<Preferences>) => void>} */
 const subscribers = new Set();
@@ -86,24 +89,19 @@ function kept() {
  * @param {Readonly<Preferences>} base has what is not wanted, or wanted as no value of it
  * @returns {Readonly<Preferences>}
  */
-function known({ realtime, strategy, sound, notifications }, base) {
+function known({ realtime, strategy, sound, notifications, trace }, base) {
   return Object.freeze({
     realtime: typeof realtime === "boolean" ? realtime : base.realtime,
     strategy: strategy === "fast" || strategy === "gentle" ? strategy : base.strategy,
     sound: typeof sound === "boolean" ? sound : base.sound,
     notifications: typeof notifications === "boolean" ? notifications : base.notifications,
+    trace: typeof trace === "boolean" ? trace : base.trace,
   });
 }
 
 /** @param {Readonly<Preferences>} next */
 function become(next) {
-  const { realtime, strategy, sound, notifications } = present;
-  const isSame =
-    next.realtime === realtime &&
-    next.strategy === strategy &&
-    next.sound === sound &&
-    next.notifications === notifications;
-  if (isSame) return;
+  if (NAMES.every((name) => next[name] === present[name])) return;
   present = next;
   for (const subscriber of [...subscribers]) subscriber(present);
 }

@@ -25,14 +25,20 @@ export function serverSentEvents(fetcher) {
  * @param {Leg} leg
  */
 async function read(reader, leg) {
+  /** @type {string | undefined} */
+  let id;
   const parser = createParser({
     maxBufferSize: LARGEST_EVENT,
-    onEvent: ({ id, event, data }) => leg.onMessage({ id, type: event ?? "message", data }),
+    // It holds on until the next, and is told of without an event too (WHATWG HTML §9.2.6).
+    onId: (next) => (id = next),
+    onEvent: ({ event, data }) => leg.onMessage({ id, type: event ?? "message", data }),
     onError: (error) => {
       // The other kinds tell of fields that are not known, which readers pass over.
       if (error.type === "max-buffer-size-exceeded") throw new TooLarge(error.message);
     },
   });
+  // The one BOM that goes is gone once the bytes are text: a second one is not the parser's.
+  parser.feed("\n");
   const text = new TextDecoder();
   // Of a body that was read to its end, or broke, this is a rejection or nothing.
   const cancel = () => void reader.cancel().catch(() => {});

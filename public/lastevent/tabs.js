@@ -10,16 +10,16 @@
  * that does not answer it is taken.
  */
 
-import { Stream } from "../lastevent.js";
 import { call } from "./call.js";
 import { CatchUp } from "./catchup.js";
 import { StreamEvent } from "./follower.js";
+import { isHidden, Leader } from "./leader.js";
 import { watchPage } from "./page.js";
+import { Shown } from "./shown.js";
 import { Turn } from "./turn.js";
 
 /** @import { Options, State } from "../lastevent.js" */
-/** @import { Step } from "./catchup.js" */
-/** @import { Opening, Reset } from "./follower.js" */
+/** @import { News, Progress } from "./leader.js" */
 
 /**
  * `subject` is who reads: tabs share for the same one only, and without one they do not.
@@ -28,33 +28,12 @@ import { Turn } from "./turn.js";
  */
 
 /**
- * What happened.
+ * News, and how the stream is, with its state and since when that is so, in Unix ms.
  *
- * @typedef {object} News
- * @property {Step["event"]} [event]
- * @property {Reset} [reset]
- * @property {Opening} [opening]
- * @property {number | null} [beat]
- * @property {State} [state]
- */
-
-/**
- * News, and how the stream is, for a tab that may have heard nothing before. Times in Unix ms.
- *
- * @typedef {object} Status
- * @property {string | null} from
- * @property {string | null} to
- * @property {State} state
- * @property {number} since
- * @property {Stream["counts"]} counts
- * @property {number} repeated
- * @property {number} notBefore
- * @property {number | null} hiddenSince
+ * @typedef {Progress & { state: State, since: number }} Status
  */
 
 /** @typedef {News & Status} Told */
-
-/** @typedef {ReturnType<typeof setTimeout> | undefined} Timer */
 
 /** What the others ask of a leader. @typedef {{ ask: "status" | "reconnect" }} Asked */
 
@@ -64,13 +43,10 @@ const QUIET = 20_000;
 const PATIENCE = 2000;
 /** A page's timers run late while it is hidden: after a while one that is seen leads. */
 const HIDDEN = 30_000;
-/** A leader whose page is left loses its connection first: no cut, if another leads by then. */
-const LEAVING = 300;
 const LOST = "events were lost";
 
 export class SharedStream {
-  /** The leader's, as the next two are. @type {State} */
-  state = { name: "connecting" };
+  /** The leader's, as `state` and `repeated` are. */
   counts = { legs: 0, plannedEnds: 0, cuts: 0, polls: 0 };
   repeated = 0;
   #url;
@@ -79,32 +55,21 @@ export class SharedStream {
   #catchUp;
   #forgetPage;
   #closed = false;
-  /** Whether we take part; whether we did when the page was left; whether we lead. */
+  /** Whether we take part, and whether we did when the page was left. */
   #isIn = false;
   #away = false;
-  #leads = false;
   /** It is over for us, but trying again may help. */
   #gaveUp = false;
   /** @type {Turn | null} */
   #turn = null;
   /** @type {BroadcastChannel | null} */
   #channel = null;
-  /** Until the leader must have spoken, or may start. @type {Timer} */
+  /** Until the leader must have spoken. @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
-  /** The leader's stream. @type {Stream | null} */
-  #own = null;
-  /** The counts of those who led before. */
-  #before = this.counts;
-  /** The cursor that was told last. @type {string | null} */
-  #told = null;
-  /** Since when the state is what it is; and the leader's that names seconds, when it was shown. */
-  #since = Date.now();
-  #shown = 0;
-  /** Until a cut is shown. @type {Timer} */
-  #showing;
+  /** While we lead. @type {Leader | null} */
+  #leader = null;
+  #shown;
   #notBefore = 0;
-  /** @type {number | null} */
-  #hiddenSince = null;
 
   /**
    * @param {string | URL} url
@@ -114,6 +79,7 @@ export class SharedStream {
     this.#url = url;
     this.#options = options;
     this.#name = isAble() && subject ? nameOf(url, subject, options) : null;
+    this.#shown = new Shown(options.onState);
     this.#catchUp = new CatchUp(url, options, {
       onEvent: (event) => this.#pass({ event }),
       onReset: (reset) => this.#pass({ reset }),
@@ -128,31 +94,35 @@ export class SharedStream {
     );
     // Not before the caller holds the stream that its callbacks may speak of.
     queueMicrotask(() => {
-      this.#become(this.state);
+      this.#shown.become(this.state);
       this.#join();
     });
   }
 
+  /** @returns {State} */
+  get state() {
+    return this.#shown.state;
+  }
+
   /** The last id reached, of control events too; null before the first. */
   get cursor() {
-    return this.#own?.cursor ?? this.#catchUp.cursor;
+    return this.#leader?.cursor ?? this.#catchUp.cursor;
   }
 
   /** Whether the connection is this tab's. */
   get leads() {
-    return this.#leads;
+    return this.#leader !== null;
   }
 
   /** Try at once, whichever tab has the connection. */
   reconnect() {
     const { name } = this.state;
-    if (this.#own) this.#own.reconnect();
-    else if (this.#leads) this.#start();
+    if (this.#leader) this.#leader.reconnect();
     else if (this.#isIn) {
       this.#ask("reconnect");
       this.#catchUp.retry(true);
     } else if (name === "disconnected" || name === "denied") {
-      this.#become({ name: "connecting" });
+      this.#shown.become({ name: "connecting" });
       this.#join();
     }
   }
@@ -162,7 +132,7 @@ export class SharedStream {
     this.#closed = true;
     this.#forgetPage();
     this.#part();
-    this.state = { name: "disconnected", reason: "closed" };
+    this.#shown.close();
   }
 
   #join() {
@@ -193,7 +163,7 @@ export class SharedStream {
     this.#isIn = false;
     this.#resign();
     this.#catchUp.stop(); // who comes back has its position judged
-    clearTimeout(this.#showing);
+    this.#shown.keep();
     clearTimeout(this.#timer);
     this.#turn?.end();
     this.#channel?.close();
@@ -209,21 +179,13 @@ export class SharedStream {
     if (!this.#isIn) return;
     this.#part();
     this.#gaveUp = gaveUp && state.name === "disconnected";
-    this.#become(state);
+    this.#shown.become(state);
   }
 
   #back() {
     if (this.#away) this.#join();
     else if (this.#gaveUp) this.reconnect();
-    else if (this.#isIn && !this.#leads) this.#ask("status");
-  }
-
-  /** @param {State} state */
-  #become(state) {
-    clearTimeout(this.#showing);
-    this.state = state;
-    this.#since = Date.now();
-    if (!this.#closed) call(this.#options.onState, state);
+    else if (this.#isIn && !this.#leader) this.#ask("status");
   }
 
   /** @param {News} news */
@@ -240,65 +202,38 @@ export class SharedStream {
 
   #lead() {
     this.#catchUp.stop();
-    clearTimeout(this.#showing);
+    this.#shown.keep();
     clearTimeout(this.#timer);
-    this.#leads = true;
-    // What the server asked of the one before holds for us.
-    const wait = this.#notBefore - Date.now();
-    if (wait > 0) this.#timer = setTimeout(() => this.#start(), wait);
-    else this.#start();
-  }
-
-  #start() {
-    clearTimeout(this.#timer);
-    const cursor = (this.#told = this.#catchUp.cursor);
-    this.#before = this.counts;
-    this.#own = new Stream(this.#url, {
-      ...this.#options,
-      ...(cursor !== null && { cursor }),
-      onEvent: (event) => this.#tell({ event }),
-      onReset: (reset) => this.#tell({ reset }),
-      onOpen: (opening) => this.#tell({ opening }),
-      onBeat: (beat) => this.#tell({ beat }),
-      onState: (state) => {
-        // A change of the leader is no news where all was well.
-        const isSame = state.name === this.state.name && !("reason" in state);
-        const isBegun = state.name === "connecting" && this.state.name === "connected";
-        if (!isSame && !isBegun) this.#tell({ state });
-      },
-    });
+    const { counts, repeated } = this;
+    const legacy = { cursor: this.#catchUp.cursor, counts, repeated, notBefore: this.#notBefore };
+    this.#leader = new Leader(this.#url, this.#options, legacy, (news) => this.#tell(news));
   }
 
   #resign() {
-    const own = this.#own;
-    this.#own = null;
-    this.#leads = false;
-    if (own?.cursor) this.#catchUp.standAt(own.cursor);
-    own?.close();
+    const leader = this.#leader;
+    this.#leader = null;
+    if (leader?.cursor) this.#catchUp.standAt(leader.cursor);
+    leader?.end();
   }
 
   /** @param {News} news */
   #tell(news) {
-    const own = this.#own;
-    if (own) {
-      this.counts = sum(this.#before, own.counts);
-      this.repeated = own.repeated;
-      this.#notBefore = own.notBefore;
-    }
-    this.#hiddenSince = isHidden() ? (this.#hiddenSince ?? Date.now()) : null;
-    const { counts, repeated, cursor: to } = this;
+    const { state } = news;
+    if (!this.#leader || (state && this.#isKnown(state))) return;
+    const progress = this.#leader.progress();
+    ({ counts: this.counts, repeated: this.repeated, notBefore: this.#notBefore } = progress);
     /** @type {Status} */
-    const status = {
-      state: this.state,
-      since: news.state ? Date.now() : this.#since,
-      from: this.#told,
-      ...{ to, counts, repeated, notBefore: this.#notBefore, hiddenSince: this.#hiddenSince },
-    };
+    const status = { ...progress, state: this.state, since: state ? Date.now() : this.#shown.since };
     this.#channel?.postMessage({ ...status, ...news });
-    this.#told = to;
     this.#pass(news);
-    if (news.state?.name === "ended") this.#leave(news.state);
-    else if (news.state) this.#become(news.state);
+    if (state?.name === "ended") this.#leave(state);
+    else if (state) this.#shown.become(state);
+  }
+
+  /** A change of the leader is no news where all was well. @param {State} state */
+  #isKnown(state) {
+    const isSame = state.name === this.state.name && !("reason" in state);
+    return isSame || (state.name === "connecting" && this.state.name === "connected");
   }
 
   // Following.
@@ -321,10 +256,10 @@ export class SharedStream {
   /** @param {Told | Asked} message */
   #hear(message) {
     if ("ask" in message) {
-      if (!this.#leads) return;
+      if (!this.#leader) return;
       if (message.ask === "reconnect") this.reconnect();
       this.#tell({});
-    } else if (!this.#leads) this.#learn(message);
+    } else if (!this.#leader) this.#learn(message);
   }
 
   /** @param {Told} told */
@@ -333,7 +268,7 @@ export class SharedStream {
     ({ counts: this.counts, repeated: this.repeated, notBefore: this.#notBefore } = told);
     // The end is told when what came before it has been taken.
     const isLast = told.state.name === "ended";
-    if (!isLast) this.#show(told);
+    if (!isLast) this.#shown.learn(told.state, told.since);
     // What the leader did not find at its beginning is no loss of ours.
     if (opening) this.#pass({ opening: { ...opening, trimmed: false } });
     if (beat !== undefined) this.#pass({ beat });
@@ -343,30 +278,10 @@ export class SharedStream {
     const isLate = told.hiddenSince !== null && Date.now() - told.hiddenSince >= HIDDEN;
     if (isLate && !isHidden()) this.#turn?.take();
   }
-
-  /** @param {Status} status */
-  #show({ state, since }) {
-    clearTimeout(this.#showing);
-    if ("seconds" in state) {
-      if (since === this.#shown) return;
-      const isCut = state.name === "reconnecting" && this.state.name === "connected";
-      const show = () => {
-        this.#shown = since;
-        const seconds = Math.max(0, state.seconds - (Date.now() - since) / 1000);
-        this.#become({ ...state, seconds });
-      };
-      if (isCut) this.#showing = setTimeout(show, LEAVING);
-      else show();
-    } else if (JSON.stringify(state) !== JSON.stringify(this.state)) this.#become(state);
-  }
 }
 
 function isAble() {
   return "BroadcastChannel" in globalThis && Boolean(globalThis.navigator?.locks);
-}
-
-function isHidden() {
-  return globalThis.document?.visibilityState === "hidden";
 }
 
 /**
@@ -379,17 +294,4 @@ function isHidden() {
 function nameOf(url, subject, { types, realtime }) {
   const { href } = new URL(url, globalThis.location?.href);
   return `lastevent 1 ${JSON.stringify([subject, href, types ?? [], realtime !== false])}`;
-}
-
-/**
- * @param {Stream["counts"]} one
- * @param {Stream["counts"]} other
- */
-function sum(one, other) {
-  return {
-    legs: one.legs + other.legs,
-    plannedEnds: one.plannedEnds + other.plannedEnds,
-    cuts: one.cuts + other.cuts,
-    polls: one.polls + other.polls,
-  };
 }

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.browser
 
 MOST_BYTES = 6000
 PACKAGE_SECONDS = 50.0
-ENTRIES = {"beacons", "preferences", "react", "saved", "tabs"}
+ENTRIES = {"beacons", "preferences", "react", "saved", "tabs", "trace"}
 MODULES = {path.stem for path in (ROOT / "public" / "lastevent").glob("*.js")}
 
 USE = """\

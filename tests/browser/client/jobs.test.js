@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { after, isOver, UNHEARD } from "../../../public/jobs/job.js";
+import { after, isOver, UNHEARD } from "../../../public/lastevent/job.js";
 import { brief, line, news, percent } from "../../../public/jobs/words.js";
 
 /** @param {[string, Record<string, unknown>][]} events */

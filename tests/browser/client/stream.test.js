@@ -275,6 +275,14 @@ test("silence for two heartbeats is a cut; planned pauses are not watched", asyn
   assert.match(told.states.at(-1).reason, /nothing was heard/);
 });
 
+test("a server that says nothing at all is given up after thirty seconds", async () => {
+  const { names } = await follow([{ then: "hold" }]);
+  await pass(29_999);
+  assert.deepEqual(names(), ["connecting"]);
+  await pass(1);
+  assert.deepEqual(names(), ["connecting", "reconnecting"]);
+});
+
 test("a whole answer is waited for as long as it is held, and a margin", async () => {
   const held = open(0, { heartbeat: 15, ends_in: 25, buffered: true });
   const { legs, names } = await follow([

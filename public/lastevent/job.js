@@ -1,5 +1,5 @@
 /**
- * What is known of a job: the sum of its events, as docs/jobs.md has them. It knows no page.
+ * What is known of a job of an external service: the sum of its events, as docs/jobs.md has them.
  */
 
 /**
