@@ -21,6 +21,7 @@ FUNCTIONS = {
     "/api/purchase-orders": "functions.realtime",
     "/api/realtime": "functions.realtime",
     "/api/sse": "functions.messages",
+    "/api/trial": "functions.trials",
 }
 """Path prefix to module; the longest that fits counts."""
 

@@ -235,6 +235,17 @@ async def _metrics(stage: Stage) -> str:
     return "/dashboard/metrics"
 
 
+async def _trial(page: Page) -> None:
+    await page.get_by_role("button", name="Start").click()
+    at_once = page.locator(".finding .badge:text('At once')")
+    await at_once.wait_for()
+    for place, fault in enumerate(("end", "cut", "replay")):
+        await page.locator(f"#faults [value={fault}]").click()
+        await page.locator("#outcomes li").nth(place).wait_for()
+    await page.locator(".finding .badge:text('Regular')").wait_for()
+    await page.evaluate("scrollTo(0, 0)")
+
+
 SCENES = (
     Scene("front", "/", sees("#server:not(:empty)")),
     Scene("login", "/login", sees("#identities [aria-pressed=true]"), who="client"),
@@ -244,4 +255,5 @@ SCENES = (
     Scene("messages", "/dashboard/messages", sees("#rows li"), _conversation, "client"),
     Scene("workflows", "/dashboard/workflows", sees("#orders > li"), _orders, "merchant"),
     Scene("metrics", "/dashboard/metrics", sees("#chart-pages canvas"), _metrics),
+    Scene("test-sse", "/test-sse", _trial),
 )

@@ -111,6 +111,12 @@ class LegResponse:
         elif not self._over:
             self._emit(self._leg.stop(reason, self._loop.time()))
 
+    def cut(self) -> None:
+        """End it as a network does, without a word: for trials of what clients make of that."""
+        self._aborted = True
+        if self._request is not None:
+            self._request.cancel()
+
     def _on_timer(self) -> None:
         now = self._loop.time()
         if self._owner is not None:

@@ -80,6 +80,7 @@ class Subscription:
     leg is held however quiet it is, whatever the policy says. ``granted``: the function has made
     sure that the caller may read the streams, whatever the token names. ``passing`` streams tell of
     what is over in seconds: who left one for longer goes on at its end, and has lost nothing.
+    ``through`` gives what a response is sent through, where that is not the connection itself.
     """
 
     streams: tuple[str, ...]
@@ -89,6 +90,7 @@ class Subscription:
     held: bool = False
     granted: bool = False
     passing: frozenset[str] = frozenset()
+    through: Callable[[LegResponse, Send], Send] | None = None
 
 
 def requested_streams(names: list[str]) -> tuple[str, ...]:
@@ -195,6 +197,8 @@ async def serve_leg(
         counts.begun(resumed=sent is not None)
     is_over = all(feed.tail.closed for feed in feeds)
     ends_at = leg.ends_at if invocation.may_freeze else None
+    if subscription.through is not None:
+        send = subscription.through(response, send)
     try:
         async with nullcontext() if is_over else subscription.during(ends_at):
             await response.run(receive, send)

@@ -6,14 +6,18 @@ from urllib.parse import urlsplit
 
 from lastevent.core.errors import ConfigError
 from lastevent.serve.settings.texts import entries, patterns
+from lastevent.services import trial
 from lastevent.services.messaging import TYPING_SECONDS
 from lastevent.stores.base import Retention, RetentionRules
 from lastevent.stores.url import UPSTASH_VARIABLES
 
 DEFAULT_URL = "sqlite:///.lastevent/lastevent.db"
 
-PASSING = (("typing:*", Retention(TYPING_SECONDS, 100)),)
-"""What is over in seconds is kept for seconds, whatever the settings say of all streams."""
+PASSING = (
+    ("typing:*", Retention(TYPING_SECONDS, 100)),
+    (trial.PATTERN, trial.RETENTION),
+)
+"""What is over in seconds, or in minutes, is kept no longer, whatever the settings say."""
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
