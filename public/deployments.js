@@ -4,7 +4,7 @@ import * as claim from "./deployments/claim.js";
 import { address, showList } from "./deployments/list.js";
 import { after, isOver, STATES, told, UNHEARD, write } from "./deployments/log.js";
 import * as publish from "./deployments/publish.js";
-import * as remembered from "./deployments/remembered.js";
+import { know, remembered } from "./deployments/remembered.js";
 import { LogPanel } from "./log/panel.js";
 import { request } from "./site/api.js";
 import { Connection } from "./site/connection.js";
@@ -12,6 +12,7 @@ import { byId, setText } from "./site/dom.js";
 import { clockTime, duration } from "./site/format.js";
 import { follow } from "./site/live.js";
 import { offerPreferences } from "./site/preferences.js";
+import { keepToReader } from "./site/session.js";
 
 /** @import { StreamEvent } from "./lastevent/follower.js" */
 
@@ -63,7 +64,7 @@ function select(id, isVisit) {
   stream = follow(url, {
     start: "start",
     onEvent: take,
-    onReset: ({ from }) => lose(from),
+    onReset: ({ from }) => panel.lose(from),
     onBeat: () => connection.beat(),
     onState: (state) => {
       connection.show(state, stream?.counts.polls);
@@ -85,7 +86,7 @@ function path(id) {
 
 /** @param {string} id */
 function nameOf(id) {
-  return remembered.all().find((one) => one.id === id)?.name ?? id;
+  return remembered.find(id)?.name ?? id;
 }
 
 /** @param {string} text */
@@ -112,13 +113,6 @@ async function look() {
   show();
 }
 
-/** @param {string | null} from */
-function lose(from) {
-  const where = from === null ? "Earlier lines are" : "Lines at this place are";
-  panel.lines.note("gap", `${where} no longer kept by the server.`);
-  panel.update();
-}
-
 /** @param {StreamEvent} event */
 function take(event) {
   write(panel.lines, event);
@@ -132,11 +126,11 @@ function show() {
   cancelAnimationFrame(showing);
   showing = 0;
   const { state } = build;
-  const known = remembered.all().find((one) => one.id === shown);
-  if (shown !== null && state !== null && (!known || known.state !== state)) {
+  const known = shown === null ? undefined : remembered.find(shown);
+  if (shown !== null && state !== null && known?.state !== state) {
     // Of one that was published elsewhere only the host tells a name.
     const host = known ? undefined : build.url?.match(/^https?:\/\/([^./]+)/)?.[1];
-    remembered.remember({ id: shown, state, ...(host && { name: host }) });
+    know({ id: shown, state, ...(host && { name: host }) });
   }
   showList(list, remembered.all(), shown);
   byId("no-deployments").hidden = list.children.length > 0;
@@ -255,8 +249,9 @@ setInterval(() => {
 }, STATUS_EVERY);
 
 offerPreferences();
+keepToReader();
 publish.offer(({ id, name }) => {
-  remembered.remember({ id, name, state: "building" });
+  know({ id, name, state: "building" });
   select(id, true);
 });
 claim.offer(() => shown, say);

@@ -2,6 +2,7 @@
 
 import { Refused, request } from "./site/api.js";
 import { byId, element, replaceIfOther, setText } from "./site/dom.js";
+import { announce, onDoubt } from "./site/session.js";
 
 /**
  * @typedef {object} Who
@@ -100,6 +101,7 @@ function choice(identity) {
   button.addEventListener("click", () =>
     attempt(async () => {
       await request("POST", "/api/login", { sub: identity.sub });
+      announce();
       await showWho();
     }),
   );
@@ -111,9 +113,11 @@ function choice(identity) {
 signOut.addEventListener("click", () =>
   attempt(async () => {
     await request("DELETE", "/api/session");
+    announce();
     await showWho();
   }),
 );
+onDoubt(() => void attempt(showWho));
 await attempt(showIdentities);
 const refused = problem.textContent;
 await attempt(showWho);

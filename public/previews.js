@@ -9,6 +9,7 @@ import { byId, replaceIfOther, setText } from "./site/dom.js";
 import { duration } from "./site/format.js";
 import { follow } from "./site/live.js";
 import { offerPreferences } from "./site/preferences.js";
+import { keepToReader } from "./site/session.js";
 
 /** @import { StreamEvent } from "./lastevent/follower.js" */
 /** @import { Preview } from "./previews/list.js" */
@@ -101,7 +102,7 @@ function select(id, isVisit) {
   stream = follow(url, {
     start: "start",
     onEvent: take,
-    onReset: ({ from }) => lose(from),
+    onReset: ({ from }) => panel.lose(from),
     onBeat: () => connection.beat(),
     onState: (state) => {
       connection.show(state, stream?.counts.polls);
@@ -116,13 +117,6 @@ function select(id, isVisit) {
   panel.begin(name, { url, write, cursor: () => followed.cursor }, () => followed.counts);
   connection.show(stream.state);
   show();
-}
-
-/** @param {string | null} from */
-function lose(from) {
-  const where = from === null ? "Earlier lines are" : "Lines at this place are";
-  panel.lines.note("gap", `${where} no longer kept by the server.`);
-  panel.update();
 }
 
 /** @param {StreamEvent} event */
@@ -202,5 +196,6 @@ setInterval(() => {
 }, LIST_EVERY);
 
 offerPreferences();
+keepToReader();
 await refresh();
 selectWanted();

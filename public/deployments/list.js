@@ -4,7 +4,7 @@ import { element, replaceIfOther, setText } from "../site/dom.js";
 import { clockTime } from "../site/format.js";
 import { STATES } from "./log.js";
 
-/** @import { Remembered } from "./remembered.js" */
+/** @import { Known } from "./remembered.js" */
 
 /** @param {string} id */
 export function address(id) {
@@ -13,7 +13,7 @@ export function address(id) {
 
 /**
  * @param {HTMLElement} list
- * @param {Remembered[]} deployments
+ * @param {Known[]} deployments
  * @param {string | null} shown the id of the one whose log is shown
  */
 export function showList(list, deployments, shown) {
@@ -25,7 +25,7 @@ export function showList(list, deployments, shown) {
 
 /**
  * @param {HTMLElement} list
- * @param {Remembered} deployment
+ * @param {Known} deployment
  * @param {boolean} isShown
  */
 function listItem(list, { id, name, state, at }, isShown) {

@@ -119,6 +119,13 @@ export class LogPanel {
     }, COUNTING);
   }
 
+  /** Mark where lines are lost. @param {string | null} from null: from the beginning on */
+  lose(from) {
+    const where = from === null ? "Earlier lines are" : "Lines at this place are";
+    this.lines.note("gap", `${where} no longer kept by the server.`);
+    this.update();
+  }
+
   /** Nothing more will come. */
   end() {
     this.#hasAll = true;

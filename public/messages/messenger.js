@@ -4,7 +4,7 @@
  */
 
 import { follow } from "../site/live.js";
-import { Errand, mayPass } from "./errand.js";
+import { Errand } from "./errand.js";
 import { Reading } from "./reading.js";
 import * as requests from "./requests.js";
 import { Store } from "./store.js";
@@ -63,16 +63,6 @@ export class Messenger {
   reconnect() {
     this.#stream?.reconnect();
     this.#hurry();
-  }
-
-  /** Whether somebody else is signed in by now: what is written here would be theirs. */
-  async isOther() {
-    if (!this.who) return false;
-    try {
-      return (await requests.who()).sub !== this.who.sub;
-    } catch (error) {
-      return !mayPass(error);
-    }
   }
 
   /** @returns {Task} */

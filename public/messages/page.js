@@ -3,6 +3,7 @@
 import { Refused } from "../site/api.js";
 import { Connection } from "../site/connection.js";
 import { byId, setText } from "../site/dom.js";
+import { keepToReader } from "../site/session.js";
 import { offerBegin, showBegin } from "./begin.js";
 import { Composer } from "./composer.js";
 import { words } from "./errand.js";
@@ -228,12 +229,9 @@ byId("history-retry").addEventListener("click", () => messenger.reading.again())
 addEventListener("popstate", openWanted);
 for (const type of ["focus", "blur"]) addEventListener(type, see);
 document.addEventListener("visibilitychange", see);
-// Another tab may have signed in as somebody else, whom this page is not for.
-addEventListener("focus", async () => {
-  if (await messenger.isOther()) location.reload();
-});
 setInterval(() => messenger.who && show(), EVERY);
 
+keepToReader();
 openWanted();
 messenger.begin();
 show();

@@ -3,6 +3,7 @@
 import { Refused, request, sentence } from "../site/api.js";
 import { byId, element, setText } from "../site/dom.js";
 import { ago, clockTime, plural } from "../site/format.js";
+import { keepToReader } from "../site/session.js";
 import { Chart } from "./chart.js";
 import { CARDS, CHARTS } from "./history.js";
 import { latency, NONE, percent, plain } from "./numbers.js";
@@ -189,4 +190,5 @@ document.addEventListener("visibilitychange", tick);
 setInterval(tick, SECOND);
 
 if (range !== "hour") choose(range);
+keepToReader();
 void refresh();

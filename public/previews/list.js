@@ -64,7 +64,7 @@ function listItem(list, preview, isShown) {
   if (!(item instanceof HTMLElement) || item.dataset["now"] === now) return item;
   item.dataset["id"] = preview.id;
   item.dataset["now"] = now;
-  item.dataset["state"] = preview.code ? "failed" : preview.state;
+  item.dataset["tone"] = toneOf(preview);
   const link = document.createElement("a");
   link.href = address(preview.id);
   if (isShown) link.ariaCurrent = "page";

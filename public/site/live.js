@@ -1,28 +1,18 @@
 /**
- * How pages follow a stream: as the reader prefers, by one connection for all tabs, and with the
- * measurements that a page allows.
+ * How pages follow a stream: as the reader prefers, by one connection for all tabs, with the
+ * measurements that a page allows, and traces in the console for who wants them.
  */
 
 import { Beacons } from "../lastevent/beacons.js";
 import { preferences } from "../lastevent/preferences.js";
 import { SharedStream } from "../lastevent/tabs.js";
-import { request } from "./api.js";
+import { traced } from "../lastevent/trace.js";
+import { subject } from "./session.js";
 
 /** @import { Options, State } from "../lastevent.js" */
 /** @import { StreamEvent } from "../lastevent/follower.js" */
 
 const BEACONS = "/api/metrics/beacon";
-
-/** @type {Promise<string | null> | undefined} */
-let asked;
-
-/** Who reads, as the server knows them; null where it knows nobody. It is asked once a page. */
-export function subject() {
-  return (asked ??= request("GET", "/api/session").then(
-    (session) => (typeof session?.sub === "string" ? session.sub : null),
-    () => null,
-  ));
-}
 
 /**
  * Follow the stream at `url` as the reader prefers; what `options` say of `realtime` and `strategy`
@@ -39,6 +29,7 @@ export function follow(url, options) {
 /** A stream that begins anew, where it is, when what the reader prefers has changed. */
 class Live {
   #url;
+  /** @type {Options} */
   #options;
   #stopHearing;
   /** @type {Beacons | null} */
@@ -61,11 +52,11 @@ class Live {
    */
   constructor(url, { sentAt, ...options }) {
     this.#url = url;
-    this.#options = options;
+    this.#options = traced(url, options, () => preferences.get().trace);
     this.#before.cursor = options.cursor ?? null;
     if (sentAt) {
       this.#beacons = new Beacons(BEACONS, location.pathname, sentAt);
-      this.#options = this.#beacons.measure(options);
+      this.#options = this.#beacons.measure(this.#options);
     }
     this.#stopHearing = preferences.subscribe(() => this.#begin());
     void this.#begin();

@@ -28,24 +28,28 @@ export function offerPreferences() {
     name,
     ...choice("radio", "strategy", title, hint),
   }));
+  const trace = choice("checkbox", "trace", "Traces in the console", "what the connection does");
   realtime.input.addEventListener("change", () =>
     preferences.set({ realtime: realtime.input.checked }),
   );
   for (const { name, input } of strategies) {
     input.addEventListener("change", () => preferences.set({ strategy: name }));
   }
+  trace.input.addEventListener("change", () => preferences.set({ trace: trace.input.checked }));
   panel.append(
     group("Updates", [realtime.label]),
     group(
       "After a cut, come back",
       strategies.map(({ label }) => label),
     ),
+    group("To find a fault", [trace.label]),
   );
 
   /** @param {Readonly<Preferences>} now */
   const show = (now) => {
     realtime.input.checked = now.realtime;
     for (const { name, input } of strategies) input.checked = name === now.strategy;
+    trace.input.checked = now.trace;
   };
   show(preferences.get());
   preferences.subscribe(show);

@@ -5,11 +5,12 @@
 
 import { preferences } from "../lastevent/preferences.js";
 import { setText } from "../site/dom.js";
+import { once } from "./once.js";
 
 /** @typedef {{ id: string, round: number, title: string, text: string, isGood: boolean }} News */
 
-/** For how long the other tabs keep quiet about the same news, in ms. */
-const QUIET = 3000;
+/** By how much a tab that is looked at goes first, in ms. */
+const AHEAD = 500;
 /** Hz, each for half of the tone. */
 const GOOD = /** @type {const} */ ([660, 880]);
 const BAD = /** @type {const} */ ([440, 330]);
@@ -49,11 +50,12 @@ export class Alerts {
   /** @param {News} news */
   async tell(news) {
     const { sound, notifications } = preferences.get();
-    if (!(sound || notifications)) return;
-    await onlyHere(`lastevent news ${news.id} ${news.round}`, () => {
-      if (sound) this.#play(news.isGood);
-      if (notifications && !document.hasFocus()) this.#pop(news);
-    });
+    const name = `${news.id} ${news.round}`;
+    if (sound && maySound()) void once(`sound ${name}`, () => this.#play(news.isGood));
+    if (!notifications) return;
+    // Who looks at one of the tabs sees it there, and has nothing pop up from another.
+    if (!document.hasFocus()) await new Promise((resolve) => setTimeout(resolve, AHEAD));
+    await once(`notification ${name}`, () => document.hasFocus() || this.#pop(news));
   }
 
   #show() {
@@ -115,17 +117,7 @@ function isAllowed() {
   return "Notification" in globalThis && Notification.permission === "granted";
 }
 
-/**
- * Do something unless another tab does it just now.
- *
- * @param {string} name
- * @param {() => void} act
- */
-async function onlyHere(name, act) {
-  if (!navigator.locks) return act();
-  await navigator.locks.request(name, { ifAvailable: true }, async (lock) => {
-    if (!lock) return;
-    act();
-    await new Promise((done) => setTimeout(done, QUIET));
-  });
+/** A tab in which nothing was done since it was loaded would be silent in the place of another. */
+function maySound() {
+  return navigator.userActivation?.hasBeenActive ?? true;
 }

@@ -5,6 +5,7 @@ import { Connection } from "../site/connection.js";
 import { byId, setText } from "../site/dom.js";
 import { plural } from "../site/format.js";
 import { follow } from "../site/live.js";
+import { keepToReader } from "../site/session.js";
 import { Activity } from "./activity.js";
 import { Alerts } from "./alerts.js";
 import { OrderCard } from "./card.js";
@@ -44,8 +45,11 @@ const connection = new Connection(byId("connection"), byId("reason"), byId("reco
 new Uploads(
   { zone: byId("drop"), choose: byId("choose"), input: byId("files"), list: byId("uploads") },
   (told) => {
-    take(fromSnapshot(told));
-    say(`${told.name || "The order"} is taken in.`);
+    const fact = fromSnapshot(told);
+    const before = orders.get(fact.id);
+    take(fact);
+    // The stream may be faster than this answer: then its end has been told, which is newer.
+    if (!before || !isOver(before)) say(`${told.name || "The order"} is taken in.`);
   },
 );
 
@@ -325,4 +329,5 @@ setInterval(() => {
   if (document.visibilityState === "visible") show();
 }, SECOND);
 
+keepToReader();
 await begin();

@@ -162,6 +162,26 @@ async def test_a_network_that_is_back_is_tried_at_once(
 
 
 @EITHER
+async def test_what_was_given_up_offline_begins_again_online(
+    page: Page, server: Server, proxy: Proxy, kind: Kind, stream: str
+) -> None:
+    module, name, options = kind
+    await follow(page, proxy, (module, name, {**options, "attempts": 1}), stream)
+    await server.publish(stream, 1)
+    found = await events(page, 1)
+    legs = len(proxy.legs(stream))
+    await page.context.set_offline(True)
+    proxy.cut()
+    await is_in(page, "disconnected")
+    assert "gave up" in await page.evaluate("stream.state.reason")
+    await server.publish(stream, 2)
+    await page.context.set_offline(False)
+    assert numbers(await events(page, 2)) == [1, 2]
+    await is_in(page, "connected")
+    assert proxy.legs(stream)[legs].cursor == found[0][0]
+
+
+@EITHER
 async def test_nothing_that_happens_undercuts_what_the_server_asks(
     page: Page, server: Server, proxy: Proxy, kind: Kind, stream: str
 ) -> None:
@@ -275,7 +295,8 @@ async def test_preferences_are_every_tabs_own(page: Page, server: Server) -> Non
         preferences.subscribe((now) => told.push(now));
         return preferences.get();
     }"""
-    ordinary = {"realtime": True, "strategy": "fast", "sound": False, "notifications": False}
+    ordinary = {"realtime": True, "strategy": "fast"}
+    ordinary |= dict.fromkeys(("sound", "notifications", "trace"), False)
     other = await page.context.new_page()
     for tab in (page, other):
         await tab.goto(server.url + BLANK)
@@ -351,13 +372,15 @@ async def test_pages_follow_as_the_reader_prefers(
     await page.goto(proxy.url + "/site/dom.js")
     while not any(request.path == "/api/metrics/beacon" for request in proxy.requests):
         await asyncio.sleep(0.02)
+    while b"HTTP/1.1 204" not in proxy.received:  # and the server takes it
+        await asyncio.sleep(0.02)
 
 
 async def test_the_example_of_the_documentation(page: Page, server: Server, proxy: Proxy) -> None:
     text = (ROOT / "docs" / "browser.md").read_text()
     found = re.search(r"```html\n(.*?)```", text, re.DOTALL)
     assert found
-    assert found[1].count("\n") <= 25
+    assert found[1].count("\n") <= 20
     await page.route(
         f"{proxy.url}/example",
         lambda route: route.fulfill(body=found[1], content_type="text/html; charset=utf-8"),

@@ -78,6 +78,20 @@ async def pages(browser: Browser, host: Server) -> AsyncIterator[Pages]:
     assert faults == []
 
 
+@pytest_asyncio.fixture(loop_scope="session")
+async def conversation(clara: Person, paul: Person) -> str:
+    """What Clara has begun with Paul, in one word."""
+    return await clara.send(paul.id, "one")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def hers(pages: Pages, clara: Person, conversation: str) -> ChatPage:
+    """Clara's page, where that conversation is open."""
+    page = await pages(clara)
+    await page.visit(conversation)
+    return page
+
+
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     """Wait for what only the server knows."""
     async with asyncio.timeout(WAIT_SECONDS):
@@ -127,9 +141,8 @@ async def test_a_client_begins_and_a_professional_answers(
 
 
 async def test_the_snapshot_comes_first_and_the_stream_goes_on_from_it(
-    pages: Pages, clara: Person, paul: Person
+    conversation: str, pages: Pages, clara: Person, paul: Person
 ) -> None:
-    conversation = await clara.send(paul.id, "one")
     hers = await pages(clara)
     async with hers.page.expect_response(lambda answer: "/api/messages" in answer.url) as answer:
         await hers.visit(conversation)
@@ -176,11 +189,8 @@ async def test_several_at_once_keep_their_order(pages: Pages, clara: Person, pau
 
 
 async def test_an_answer_that_is_lost_doubles_nothing(
-    pages: Pages, clara: Person, paul: Person
+    conversation: str, hers: ChatPage, clara: Person
 ) -> None:
-    conversation = await clara.send(paul.id, "one")
-    hers = await pages(clara)
-    await hers.visit(conversation)
     hers.proxy.stall()
     await hers.write("two")
     await hers.has_state("two", "sending")
@@ -205,11 +215,8 @@ async def _has(person: Person, conversation: str, text: str) -> bool:
 
 
 async def test_a_server_that_is_killed_gets_all_in_order_and_once(
-    pages: Pages, host: Server, clara: Person, paul: Person
+    conversation: str, hers: ChatPage, host: Server, clara: Person
 ) -> None:
-    conversation = await clara.send(paul.id, "one")
-    hers = await pages(clara)
-    await hers.visit(conversation)
     # It dies when it has the message, and nobody has heard of it.
     hers.proxy.stall()
     await hers.write("two")
@@ -229,11 +236,8 @@ async def test_a_server_that_is_killed_gets_all_in_order_and_once(
 
 
 async def test_what_is_written_offline_waits_in_order(
-    pages: Pages, clara: Person, paul: Person
+    conversation: str, hers: ChatPage, clara: Person, paul: Person
 ) -> None:
-    conversation = await clara.send(paul.id, "one")
-    hers = await pages(clara)
-    await hers.visit(conversation)
     await hers.page.context.set_offline(True)
     await hers.write("two")
     await hers.write("three")
@@ -247,9 +251,8 @@ async def test_what_is_written_offline_waits_in_order(
 
 
 async def test_what_has_no_answer_survives_a_reload(
-    pages: Pages, clara: Person, paul: Person
+    conversation: str, pages: Pages, clara: Person
 ) -> None:
-    conversation = await clara.send(paul.id, "one")
     hers = await pages(clara)
     sent: list[str] = []
 
@@ -276,11 +279,8 @@ async def test_what_has_no_answer_survives_a_reload(
 
 
 async def test_what_was_refused_can_be_tried_again_or_discarded(
-    pages: Pages, clara: Person, paul: Person
+    conversation: str, hers: ChatPage, clara: Person
 ) -> None:
-    conversation = await clara.send(paul.id, "one")
-    hers = await pages(clara)
-    await hers.visit(conversation)
     long = "x" * 501
     await hers.write(long)
     await hers.has_state(long, "failed")
@@ -301,9 +301,8 @@ async def test_what_was_refused_can_be_tried_again_or_discarded(
 
 
 async def test_it_works_while_polling_and_comes_back(
-    pages: Pages, clara: Person, paul: Person
+    conversation: str, pages: Pages, clara: Person, paul: Person
 ) -> None:
-    conversation = await clara.send(paul.id, "one")
     hers = await pages(clara)
 
     async def block(route: Route) -> None:
@@ -313,25 +312,34 @@ async def test_it_works_while_polling_and_comes_back(
             await route.continue_()
 
     await hers.page.route("**/api/sse", block)
+    await hers.page.clock.install()
     await hers.page.goto(f"{hers.proxy.url}/dashboard/messages?conversation={conversation}")
     await hers.state("polling")
     await hers.write("two")
     await hers.has_state("two", "sent")
     await paul.send(conversation, "three")
+
+    async def has_polled() -> bool:
+        await hers.page.clock.run_for(5000)
+        return await hers.texts.count() == 3
+
+    await until(has_polled)
+    await hers.sees("one", "two", "three")
+    await hers.state("polling")
+    assert hers.proxy.legs(EVENTS) == []
+    await hers.page.clock.resume()
+    await paul.send(conversation, "four")
     await hers.page.unroute("**/api/sse")
     await hers.page.get_by_role("button", name="Reconnect now").press("Enter")
     await hers.state("connected")
-    await hers.sees("one", "two", "three")
+    await hers.sees("one", "two", "three", "four")
     # The stream goes on behind what the polls have brought.
     assert None not in [leg.cursor for leg in hers.proxy.legs(EVENTS)]
 
 
 async def test_lost_events_are_made_up_for_by_a_new_snapshot(
-    pages: Pages, clara: Person, paul: Person
+    conversation: str, hers: ChatPage, clara: Person, paul: Person
 ) -> None:
-    conversation = await clara.send(paul.id, "one")
-    hers = await pages(clara)
-    await hers.visit(conversation)
     await hers.sees("one")
     await hers.page.context.set_offline(True)
     hers.proxy.cut()
@@ -347,8 +355,9 @@ async def test_lost_events_are_made_up_for_by_a_new_snapshot(
 # Read, delivered, typing, presence.
 
 
-async def test_read_is_only_what_was_looked_at(pages: Pages, clara: Person, paul: Person) -> None:
-    conversation = await clara.send(paul.id, "one")
+async def test_read_is_only_what_was_looked_at(
+    conversation: str, pages: Pages, clara: Person, paul: Person
+) -> None:
     hers, his = await pages(clara), await pages(paul)
     await hers.visit(conversation)
     await his.visit(conversation)
@@ -372,9 +381,8 @@ async def test_read_is_only_what_was_looked_at(pages: Pages, clara: Person, paul
 
 
 async def test_typing_is_told_seldom_and_runs_out(
-    pages: Pages, clara: Person, paul: Person
+    conversation: str, pages: Pages, clara: Person, paul: Person
 ) -> None:
-    conversation = await clara.send(paul.id, "one")
     await paul.send(conversation, "two")
     hers, his = await pages(clara), await pages(paul)
     await hers.page.clock.install()
@@ -414,9 +422,8 @@ async def test_who_is_away_was_last_seen_some_time_ago(
 
 
 async def test_one_edits_and_deletes_what_one_said(
-    pages: Pages, clara: Person, paul: Person
+    conversation: str, pages: Pages, clara: Person, paul: Person
 ) -> None:
-    conversation = await clara.send(paul.id, "one")
     hers, his = await pages(clara), await pages(paul)
     await his.visit(conversation)
     await hers.visit(conversation)
@@ -484,11 +491,8 @@ async def test_a_draft_survives_a_reload_in_its_conversation(
 
 
 async def test_enter_sends_unless_it_is_for_a_line_or_an_input_method(
-    pages: Pages, clara: Person, paul: Person
+    conversation: str, hers: ChatPage, clara: Person
 ) -> None:
-    conversation = await clara.send(paul.id, "one")
-    hers = await pages(clara)
-    await hers.visit(conversation)
     await hers.field.press("Enter")
     await hers.field.fill("  \n ")
     await hers.field.press("Enter")
@@ -660,11 +664,8 @@ async def test_a_narrow_screen_shows_the_list_or_a_conversation(
 
 
 async def test_two_tabs_of_one_person_show_the_same(
-    pages: Pages, clara: Person, paul: Person
+    conversation: str, hers: ChatPage, clara: Person, paul: Person
 ) -> None:
-    conversation = await clara.send(paul.id, "one")
-    hers = await pages(clara)
-    await hers.visit(conversation)
     other = ChatPage(await hers.page.context.new_page(), hers.proxy, clara)
     await other.visit(conversation)
     await hers.write("two")
@@ -701,12 +702,7 @@ async def test_a_conversation_that_is_not_ones_own_is_said_to_be_none(
     await expect(eve.field).to_be_hidden()
 
 
-async def test_a_page_is_not_left_to_somebody_else(
-    pages: Pages, clara: Person, paul: Person
-) -> None:
-    conversation = await clara.send(paul.id, "one")
-    hers = await pages(clara)
-    await hers.visit(conversation)
+async def test_a_page_is_not_left_to_somebody_else(hers: ChatPage, paul: Person) -> None:
     await hers.field.fill("for Paul only")
     await paul.sign_in(hers.page.context, hers.proxy.url)
     async with hers.page.expect_navigation():

@@ -33,6 +33,9 @@ GAP = range(20, 30)
 ALONE = 25
 """But for one in the middle."""
 
+BILLED = range(64, MINUTES)
+"""Minutes ago when their store still billed what it was asked for."""
+
 
 def counted(scale: int) -> Bucket:
     """What a server counts in a minute; ``scale`` of two servers add up to ten."""
@@ -61,6 +64,13 @@ def counted(scale: int) -> Bucket:
     return bucket
 
 
+def billed(scale: int) -> Bucket:
+    """The same, by servers whose store counts what it is asked for."""
+    bucket = counted(scale)
+    bucket.counts["commands"] = 25 * scale
+    return bucket
+
+
 async def in_store(directory: Path, minutes: dict[int, list[Bucket]], **records: str) -> None:
     """Have servers tell of minutes, by their distance from now."""
     store = open_store(f"sqlite:///{directory}/test.db")
@@ -85,7 +95,7 @@ async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tup
     )
     async with serving(directory, ALERTS) as one, serving(directory, ALERTS) as other:
         told = {
-            ago: [counted(6), counted(4)]
+            ago: [billed(6), billed(4)] if ago in BILLED else [counted(6), counted(4)]
             for ago in range(MINUTES)
             if ago not in GAP or ago == ALONE
         }
@@ -198,6 +208,17 @@ async def test_ranges_are_kept_in_the_address(metrics: MetricsPage) -> None:
     await expect(page.locator(".number .hint").first).to_contain_text("30 days: ")
     assert metrics.asked[-1].endswith("minutes=43200")
     assert len(await metrics.table("connections")) == 720
+
+
+async def test_what_a_store_was_asked_for_is_told_where_it_is_counted(
+    metrics: MetricsPage,
+) -> None:
+    await metrics.visit("?range=day")
+    values = [row[0] for row in await metrics.table("commands")]
+    assert "250" in values
+    assert "0" not in values
+    assert values[0] == "–", "by now it is not"
+    assert await metrics.drawn("commands", "--accent")
 
 
 async def test_it_refreshes_by_itself_but_not_where_nobody_looks(metrics: MetricsPage) -> None:

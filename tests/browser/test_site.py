@@ -5,6 +5,7 @@ import signal
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, expect
@@ -259,6 +260,35 @@ async def test_real_time_switched_off_polls_and_switched_on_goes_on_from_there(
         assert numbers == list(range(1, len(numbers) + 1))
 
 
+async def test_the_console_tells_what_a_stream_does_to_who_asks_for_it(
+    page: Page, site: Server
+) -> None:
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    log = LogPage(page, site.url)
+    id = await site.preview("ticks")
+    await log.visit(id)
+    await log.see("tick 5")
+    assert said == []
+    button, panel = settings(page)
+    await button.click()
+    await panel.get_by_role("checkbox", name="Traces in the console").check()
+    await page.keyboard.press("Escape")
+    before = await log.count("planned", 0)
+    await log.count("planned", before + 1)
+    await log.stop.click()
+    await log.has_ended()
+    stream = re.escape(f"lastevent /api/previews/{id}/logs/stream: ")
+    for words in (
+        r'a response opens \{"state":"open".*\}',
+        r"event stdout \S+, \d+ characters",
+        r"heartbeat of \d+-\d+-\d+T[\d:.]+Z",
+        r"ended",
+    ):
+        assert [text for text in said if re.fullmatch(stream + words, text)], words
+    assert not [text for text in said if "tick" in text], "what is read there is nobody's business"
+
+
 async def test_the_front_page_names_the_server_that_it_came_from(page: Page, site: Server) -> None:
     await page.goto(site.url)
     commands = page.locator("pre")
@@ -313,6 +343,68 @@ async def test_whom_one_can_be_and_where_that_is_useful(page: Page, site: Server
         await expect(pages.get_by_role("link")).to_have_text(there)
     await pages.get_by_role("link", name="Jobs").click()
     await page.wait_for_url("**/jobs")
+
+
+async def test_other_tabs_begin_anew_for_who_signs_in(page: Page, site: Server) -> None:
+    """At once, so that not one more response of theirs is the other's."""
+    async with Proxy(site.port) as network:
+        login = await page.context.new_page()
+        await login.goto(f"{network.url}/login")
+        await login.get_by_role("button", name="Mara Merchant").click()
+        await expect(login.locator("#may")).to_contain_text("the orders of 42")
+        await page.goto(f"{network.url}/dashboard/workflows")
+        await page.locator("#connection[data-state=connected]").wait_for()
+        order = {"poId": "po_42", "workflowId": "wf", "stage": "parse", "progress": 9}
+        body = {"type": "progress", "data": order}
+        async with httpx.AsyncClient(base_url=site.url) as developer:
+            assert (await developer.post("/api/streams/merchant:42", json=body)).is_success
+        await expect(page.locator(".order")).to_have_count(1)
+        sent = bytes(network.received)
+        (reached,) = re.findall(rb"^id: (\S+)\nevent: progress$", sent, re.MULTILINE)
+        legs = len(network.legs("/api/realtime/events"))
+        async with page.expect_navigation():
+            await login.get_by_role("button", name="Milo Merchant").click()
+        await page.locator("#connection[data-state=connected]").wait_for()
+        await expect(page.locator("#no-orders")).to_be_visible()
+        await expect(page.locator(".order, #feed .entry")).to_have_count(0)
+        later = [leg.cursor for leg in network.legs("/api/realtime/events")[legs:]]
+        assert later
+        assert reached.decode() not in later
+        # And so does a page that shows who one is.
+        other = await page.context.new_page()
+        await other.goto(f"{network.url}/login")
+        await expect(other.locator("#who")).to_have_text("You are Milo Merchant.")
+        async with page.expect_navigation():
+            await login.get_by_role("button", name="Sign out").click()
+        await expect(other.locator("#who")).to_have_text("You are Developer.")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/deployments", "/jobs", "/previews"),
+        *("/dashboard/messages", "/dashboard/workflows", "/dashboard/metrics"),
+    ],
+)
+async def test_who_comes_back_to_a_page_finds_their_own(
+    page: Page, site: Server, path: str
+) -> None:
+    """Where no tab told of it: it was somewhere else that they signed in."""
+    asked = "**/api/session"
+    seen = "document.dispatchEvent(new Event('visibilitychange'))"
+    async with page.expect_response(asked):
+        await page.goto(f"{site.url}{path}")
+    await page.evaluate("window.isSame = true")
+    async with page.expect_response(asked) as answered:
+        await page.evaluate(seen)
+    await (await answered.value).finished()
+    assert await page.evaluate("window.isSame"), "it is whose it was"
+    await page.request.post(
+        f"{site.url}/api/login", data={"sub": "reader"}, headers={"Origin": site.url}
+    )
+    async with page.expect_navigation():
+        await page.evaluate(seen)
+    assert await page.evaluate("window.isSame") is None
 
 
 async def test_who_may_not_read_is_told(log: LogPage, server: Server) -> None:

@@ -248,6 +248,26 @@ async def test_who_slept_fetches_what_it_missed(
     assert asked
 
 
+async def test_who_could_not_fetch_tries_again_when_the_network_is_back(
+    tabs: Tabs, server: Server, stream: str
+) -> None:
+    _, (other,) = await tabs.sharing(stream, 2)
+    await other.follow(stream, attempts=1)
+    await server.publish(stream, 1)
+    await other.has(1)
+    await other.sees("freeze")
+    await server.publish(stream, 2)
+    await other.page.route(f"**/{stream}*", lambda route: route.abort())
+    await other.sees("resume")
+    await other.is_in("disconnected")
+    assert await other.has(1) == [1]
+    await other.page.unroute(f"**/{stream}*")
+    await other.page.evaluate("dispatchEvent(new Event('online'))")
+    assert await other.has(2) == [1, 2]
+    await other.is_in("connected")
+    assert not await other.leads()
+
+
 async def test_a_frozen_leader_lets_go(tabs: Tabs, server: Server, stream: str) -> None:
     leader, (other,) = await tabs.sharing(stream, 2)
     await server.publish(stream, 1)

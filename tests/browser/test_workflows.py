@@ -44,7 +44,7 @@ ALERTS = """() => {
         }
         constructor(title, { body }) { window.popped.push([title, body]); }
     };
-    document.hasFocus = () => false;
+    document.hasFocus = () => Boolean(window.isLookedAt);
 }"""
 
 
@@ -160,6 +160,11 @@ async def test_several_orders_are_chosen_and_worked_on(
     await expect(page.locator("#tally-failed")).to_have_text("1")
     await expect(page.locator("#tally-running")).to_have_text("0")
     await expect(page.locator("#tally-lines")).to_have_text("7")
+    colours = await page.locator("#feed .badge").evaluate_all(
+        "all => Object.fromEntries("
+        "all.map((one) => [one.textContent, getComputedStyle(one).color]))"
+    )
+    assert len({colours[word] for word in ("Done", "Failed", "Started")}) == 3
     for time in await page.locator("#feed time").all_text_contents():
         assert CLOCK.fullmatch(time), time
     assert "Done | with pictures.csv | AI parsing: 2 line items · confidence 100 %." in (
@@ -434,6 +439,63 @@ async def test_tones_and_notifications_are_asked_for(workflows: WorkflowsPage) -
     assert await alerts() == [0, 0, 0]
 
 
+async def test_of_several_tabs_one_sounds_and_one_notifies(workflows: WorkflowsPage) -> None:
+    """One that can: in a tab that was never touched a browser allows no sound."""
+    untouched = await workflows.page.context.new_page()
+    late = await workflows.page.context.new_page()
+    tabs = (untouched, workflows.page, late)
+    for tab in tabs:
+        await tab.add_init_script(f"({ALERTS})()")
+        await tab.add_init_script("Notification.permission = 'granted'")
+    wanted = "{ sound: true, notifications: true }"
+    keep = f"localStorage['lastevent.preferences'] = JSON.stringify({wanted})"
+    await workflows.page.add_init_script(keep)
+    # Tests touch each page that they ask anything.
+    await untouched.add_init_script(
+        "Object.defineProperty(navigator, 'userActivation', { value: { hasBeenActive: false } })"
+    )
+    for tab in tabs:
+        await tab.goto(workflows.proxy.url + PATH)
+        await tab.locator("#connection[data-state=connected]").wait_for()
+
+    async def over(po: str, *tabs: Page) -> None:
+        await workflows.publish("progress", po, progress=1)
+        await _show(po, "running", *tabs)
+        await workflows.publish("failure", po, error="it is gone")
+        await _show(po, "failed", *tabs)
+        # As long as a tab may still speak of it, it holds its lock, or waits for its turn.
+        await workflows.page.wait_for_timeout(600)
+        await workflows.page.wait_for_function(
+            "async () => (await navigator.locks.query()).held"
+            ".every(({ name }) => !name.startsWith('lastevent once'))"
+        )
+
+    async def made(what: str) -> list[int]:
+        return [await tab.evaluate(what) for tab in tabs]
+
+    await late.evaluate("document.dispatchEvent(new Event('freeze'))")
+    await over("po_1", *tabs[:2])
+    assert await made("tones") == [0, 2, 0]
+    assert sum(await made("popped.length")) == 1
+    # One that stood still hears of it long after: it has been told.
+    await late.evaluate("document.dispatchEvent(new Event('resume'))")
+    await over("po_2", *tabs)
+    assert sum(await made("tones")) == 4
+    assert sum(await made("popped.length")) == 2
+    # Nothing pops up from tabs beside the one that is looked at, though they hear of it first.
+    await late.evaluate("window.isLookedAt = true")
+    await over("po_3", *tabs)
+    assert sum(await made("tones")) == 6
+    assert sum(await made("popped.length")) == 2
+
+
+async def _show(po: str, state: str, *tabs: Page) -> None:
+    """Wait until each tab shows an order in this state."""
+    for tab in tabs:
+        heading = tab.get_by_role("heading", name=f"Order {po}", exact=True)
+        await tab.locator(f".order[data-state={state}]").filter(has=heading).wait_for()
+
+
 async def test_the_connection_beats_hangs_and_comes_back(workflows: WorkflowsPage) -> None:
     await workflows.visit()
     await workflows.page.evaluate("""() => {
@@ -477,6 +539,23 @@ async def test_an_upload_whose_answer_is_lost_is_one_order(workflows: WorkflowsP
     await expect(row).to_have_count(0)
     await workflows.becomes("lost.csv", "completed")
     assert len(await _runs(workflows)) == 1
+
+
+async def test_an_answer_that_is_late_does_not_speak_over_the_end(
+    workflows: WorkflowsPage,
+) -> None:
+    await workflows.visit()
+
+    async def hold(route: Route) -> None:
+        answer = await route.fetch()
+        await workflows.becomes("late.json", "failed")
+        await route.fulfill(response=answer)
+
+    await workflows.page.route(f"**{ORDERS}?name=**", hold, times=1)
+    await workflows.choose(csv(name="late.json"))
+    await workflows.becomes("late.json", "failed")
+    await expect(workflows.page.locator(".upload")).to_have_count(0)
+    await expect(workflows.page.locator("#news")).to_contain_text("has failed: ")
 
 
 async def test_what_is_no_order_is_refused_where_it_was_sent(workflows: WorkflowsPage) -> None:

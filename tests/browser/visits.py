@@ -1,6 +1,9 @@
 """The pages as the tests of all pages visit them: the scenes of infra/scenes.py, on one stage."""
 
 from dataclasses import replace
+from typing import Any
+
+from playwright.async_api import Page
 
 from infra.scenes import SCENES, Stage, sees
 from tests.browser.server import PREVIEW_COMMANDS
@@ -17,11 +20,20 @@ async def _every_kind_of_line(stage: Stage) -> str:
     return f"/previews?preview={created['id']}"
 
 
-_ended = sees("#connection[data-state=ended]")
+async def _trial_that_runs(page: Page) -> None:
+    await page.get_by_role("button", name="Start").click()
+    await page.locator(".finding .badge:text('At once')").wait_for()
+    await page.get_by_role("button", name="Planned end").click()
+    await page.locator("#outcomes li").wait_for()
 
-VISITS = tuple(
-    replace(scene, settle=_ended, prepare=_every_kind_of_line)
-    if scene.name == "previews"
-    else scene
-    for scene in SCENES
-)
+
+_OWN: dict[str, dict[str, Any]] = {
+    "previews": {
+        "settle": sees("#connection[data-state=ended]"),
+        "prepare": _every_kind_of_line,
+    },
+    "test-sse": {"settle": _trial_that_runs},
+}
+"""What tests do otherwise than pictures: more of it, or sooner."""
+
+VISITS = tuple(replace(scene, **_OWN.get(scene.name, {})) for scene in SCENES)
