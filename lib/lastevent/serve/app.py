@@ -33,7 +33,7 @@ from lastevent.serve.problem import log, problem
 from lastevent.serve.service import Service, of
 from lastevent.serve.settings import Settings
 from lastevent.serve.signals import on_termination
-from lastevent.serve.subscribe import Subscription, serve_leg, serve_trouble
+from lastevent.serve.subscribe import LEG, Subscription, serve_leg, serve_trouble
 from lastevent.serve.tasks import Task, holding
 from lastevent.serve.visible_log import show_log
 from lastevent.stores.url import open_store
@@ -171,7 +171,13 @@ class App:
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer errors as problems. All are raised before the first byte of an answer."""
         try:
-            await self._routed(scope, receive, send)
+            # The routes put more into the scope than a leg should hold on to.
+            routed = dict(scope)
+            await self._routed(routed, receive, send)
+            serve = routed.get(LEG)
+            del routed
+            if serve is not None:
+                await serve()
         except Exception as error:
             await problem(error)(scope, receive, send)
 

@@ -47,6 +47,21 @@ class LegResponse:
     ``release`` is called once, when the connection is done with its tails.
     """
 
+    __slots__ = (
+        "_abort_at",
+        "_aborted",
+        "_leg",
+        "_loop",
+        "_over",
+        "_owner",
+        "_planned",
+        "_reader",
+        "_release",
+        "_request",
+        "_send",
+        "_timer",
+    )
+
     def __init__(self, leg: Leg, reader: Reader, release: Callable[["LegResponse"], None]) -> None:
         self._leg = leg
         self._reader = reader

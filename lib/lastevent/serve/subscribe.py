@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from time import time
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,9 @@ from lastevent.serve.window import Types
 if TYPE_CHECKING:
     from lastevent.serve.metrics import Metrics
     from lastevent.serve.reconnects import Reconnects
+
+LEG = "lastevent.leg"
+"""Where a request's scope has what serves its leg, once its route has settled what that is."""
 
 MAX_HOLD_SECONDS = 25.0
 """A buffered leg, and a long poll, ends before any platform's gateway would cut it."""
@@ -138,6 +142,9 @@ async def serve_leg(
     A reader that has everything of closed logs gets 204, after which native clients stay away
     (WHATWG HTML §9.2.3). A store that is away gets 200 and an ``error`` event (RULES 18). Raises
     the errors of permanent refusals, before the first byte.
+
+    A leg is not served here, but left in ``scope[LEG]``, for the application to call when all that
+    led here has returned: it may last for minutes, and would keep the frames of the routing.
     """
     request = Request(scope)
     streams = subscription.streams
@@ -199,8 +206,20 @@ async def serve_leg(
     ends_at = leg.ends_at if invocation.may_freeze else None
     if subscription.through is not None:
         send = subscription.through(response, send)
+    during = nullcontext() if is_over else subscription.during(ends_at)
+    scope[LEG] = partial(_run, response, leg, during, counting, receive, send)
+
+
+async def _run(
+    response: LegResponse,
+    leg: Leg,
+    during: AbstractAsyncContextManager[object],
+    counting: "list[Metrics | Reconnects]",
+    receive: Receive,
+    send: Send,
+) -> None:
     try:
-        async with nullcontext() if is_over else subscription.during(ends_at):
+        async with during:
             await response.run(receive, send)
     finally:
         response.close()
@@ -290,9 +309,13 @@ def _bounds(
 
 
 def _policy(service: Service, invocation: Invocation, held: bool) -> RetryPolicy:
-    named = METERED if invocation.held_is_billed and not held else POLICIES
-    settings = service.settings
-    return replace(named[settings.policy], ordinary=settings.retry_ms)
+    is_metered = invocation.held_is_billed and not held
+    return _shared_policy(is_metered, service.settings.policy, service.settings.retry_ms)
+
+
+@cache
+def _shared_policy(is_metered: bool, name: str, retry_ms: int) -> RetryPolicy:
+    return replace((METERED if is_metered else POLICIES)[name], ordinary=retry_ms)
 
 
 def _trouble(streams: tuple[str, ...], policy: RetryPolicy) -> bytes:
