@@ -112,6 +112,16 @@ class Rig:
             used = self.server.cpu_seconds() - cpu
             return Followed(got, published, used, await self.usage() - before)
 
+    async def churned(self, publish: Publish, *, seconds: float) -> dict[str, Any]:
+        """Return what clients got of a publication that were cut all the time; see churn."""
+        wire, headers = self._subject.wire, dict(self._subject.read_headers)
+        task = {"port": self.server.port, "path": wire.follow.format(STREAM), "headers": headers}
+        async with Worker.started("benchmarks.churn", task) as worker:
+            await worker.ready(READY_SECONDS)
+            published = await publish()
+            worker.release({"order": published["order"]})
+            return await worker.result(RESULT_SECONDS + seconds)
+
     async def read_back(self, order: list[int], stream: str = STREAM) -> Verdict:
         """Return whether a reader finds in the store what is said to be there."""
         async with self.subscribers(stream=stream) as audience:

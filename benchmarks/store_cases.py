@@ -97,9 +97,30 @@ async def replay(subject: Subject, scale: Scale) -> Measured:
     return Measured(figures, Verdict(**got["verdict"]))
 
 
+async def churn(subject: Subject, scale: Scale) -> Measured:
+    """A hundred clients that are cut two hundred times a second, and what coming back takes."""
+    async with fresh(subject) as rig:
+        before, cpu = await rig.usage(), rig.server.cpu_seconds()
+        got = await rig.churned(
+            lambda: rig.publish_straight(rate=PACE, seconds=scale.paced_seconds),
+            seconds=scale.paced_seconds,
+        )
+        used, cpu = await rig.usage() - before, rig.server.cpu_seconds() - cpu
+    figures = {
+        "churn_cuts": got["cuts"] / got["seconds"],
+        "churn_p50": got["wait_p50"],
+        "churn_p99": got["wait_p99"],
+        "churn_cpu": cpu / got["cuts"] * 1e3,
+        **(used / got["cuts"]).figures("churn"),
+    }
+    tool = {"subscribers_cpu": got["cpu_seconds"] / got["seconds"]}
+    return Measured(figures, Verdict(**got["verdict"]), tool)
+
+
 CASES = (
     Case("latency to 1", _crossing(1), STORES),
     Case("latency to 100", _crossing(100), STORES),
     Case("appending", appending, STORES),
     Case("replay", replay, STORES),
+    Case("churn", churn, STORES),
 )

@@ -22,6 +22,10 @@ SPEED = (
     Row("idle_100_on_100_cpu", "the same on 100 streams: server CPU", "ms"),
     Row("response_cpu", "a response that returns: server CPU", "ms"),
     Row("look_cpu", "a look: server CPU", "ms"),
+    Row("churn_cuts", "100 clients, cut at random bytes: cuts", "/s", digits=0),
+    Row("churn_p50", "the same: from a request to the first byte, p50", "ms"),
+    Row("churn_p99", "the same, p99", "ms"),
+    Row("churn_cpu", "the same: server CPU, by the cut", "ms"),
     Row("poll_cpu", "a plain poll: server CPU", "ms"),
 )
 
@@ -44,6 +48,7 @@ COUNTED = {
     "look": "a look at a quiet stream",
     "poll": "a plain poll, instead",
     "replay": "a replay of 10,000 events",
+    "churn": "a cut, its events included, 20 a second for all",
 }
 """What is counted, by its key."""
 

@@ -68,7 +68,7 @@ async def follow(task: Task) -> dict[str, object]:
     began = monotonic()
     connections = await _connect(task, audience, broken)
     connecting, began = monotonic() - began, process_time()
-    order = (await _released()).order
+    order = (await released()).order
     expected = len(order) * task.subscribers
     seen, quiet_since = -1, monotonic_ns()
     while audience.delivered < expected:
@@ -130,7 +130,7 @@ async def replay(task: Task) -> dict[str, object]:
     """
     broken: list[int | None] = []
     keeper = await _connect(task, Audience(1, task.marker, timed=0), broken)
-    release = await _released()
+    release = await released()
     verdict = Verdict()
     seconds: list[float] = []
     first: list[float] = []
@@ -180,7 +180,7 @@ async def _read_history(task: Task, after: str, events: int) -> tuple[float, flo
     return (first_ns - began) / 1e9, (audience.last_ns - began) / 1e9, audience
 
 
-async def _released() -> Release:
+async def released() -> Release:
     """Wait for the line that says that publishing is over."""
     line = await asyncio.to_thread(sys.stdin.readline)
     if not line:

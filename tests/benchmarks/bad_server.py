@@ -62,3 +62,31 @@ async def answering(ids: Sequence[str]) -> AsyncIterator[int]:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         yield server.sockets[0].getsockname()[1]
+
+
+@asynccontextmanager
+async def resuming(events: int, slip: int) -> AsyncIterator[int]:
+    """Go on ``slip`` events beside the place after Last-Event-ID; yields the port.
+
+    Events come one by one. Who has no id begins at the start.
+    """
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            asked = (await reader.readuntil(b"\r\n\r\n")).lower()
+            _, found, after = asked.partition(b"last-event-id: ")
+            place = max(int(after.split()[0]) + slip, 0) if found else 0
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+            for number in range(place, events):
+                writer.write(b"id: %d\ndata: ~%d:1~xxx\n\n" % (number + 1, number))
+                await writer.drain()
+                await asyncio.sleep(0.005)
+            await reader.read()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the client was cut
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]

@@ -8,8 +8,10 @@ from typing import Any
 import jwt
 import pytest
 
-from lastevent.serve.auth import COOKIE
-from lastevent.serve.settings import ApiKey
+from lastevent.core.errors import Unauthenticated
+from lastevent.serve import auth, hs256
+from lastevent.serve.auth import COOKIE, Authenticator
+from lastevent.serve.settings import ApiKey, Settings
 from tests.serve.running import Running, Serve, any_store, state
 
 pytestmark = any_store
@@ -87,6 +89,56 @@ async def test_a_bad_token_is_refused(serve: Serve, name: str) -> None:
     headers = {"Authorization": f"Bearer {BAD_TOKENS[name]}"}
     assert await ask(server, headers=headers) == 401
     assert await ask(server, headers={"Cookie": f"{COOKIE}={BAD_TOKENS[name]}"}) == 401
+
+
+@pytest.fixture
+def authenticator(settings: Settings) -> Authenticator:
+    return Authenticator(settings, SECRET)
+
+
+async def test_a_proven_token_is_not_proven_again(
+    authenticator: Authenticator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = token(seconds=60)
+    identity = await authenticator.verify(it)
+    monkeypatch.setattr(hs256, "verify", pytest.fail)
+    assert await authenticator.verify(it) is identity
+
+
+async def test_a_proven_token_expires(
+    authenticator: Authenticator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = token(seconds=60)
+    await authenticator.verify(it)
+    later = time() + 66
+    monkeypatch.setattr(auth, "time", lambda: later)
+    with pytest.raises(Unauthenticated, match="expired"):
+        await authenticator.verify(it)
+
+
+async def test_a_token_like_a_proven_one_proves_nothing(authenticator: Authenticator) -> None:
+    it = token()
+    await authenticator.verify(it)
+    head, _, proof = it.rpartition(".")
+    for other in (f"{head}.{proof[::-1]}", f"{head}.", f"{it} ", it[:-1], "\ud800", ""):
+        with pytest.raises(Unauthenticated):
+            await authenticator.verify(other)
+
+
+async def test_a_refused_token_is_not_remembered(authenticator: Authenticator) -> None:
+    for _ in range(2):
+        for bad in BAD_TOKENS.values():
+            with pytest.raises(Unauthenticated):
+                await authenticator.verify(bad)
+
+
+async def test_so_many_tokens_are_remembered(
+    authenticator: Authenticator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auth, "MAX_PROVEN", 3)
+    for number in range(10):
+        assert (await authenticator.verify(token(sub=f"u{number}"))).sub == f"u{number}"
+        assert len(authenticator._proven) <= 3
 
 
 async def test_nothing_is_open_without_a_token(serve: Serve) -> None:

@@ -82,9 +82,7 @@ class LegResponse:
         self._request = asyncio.current_task()
         try:
             await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
-            await self._send_all(self._leg.open(self._loop.time()))
-            self._catch_up(None)
-            self._arm()
+            await self._begin()
             # A completed response, too, is followed by http.disconnect (ASGI, "disconnect").
             while (await receive())["type"] != "http.disconnect":
                 pass
@@ -95,6 +93,23 @@ class LegResponse:
                 raise
         finally:
             self.close()
+
+    async def _begin(self) -> None:
+        """Send what the windows hold, in one piece with ``open``; who has all needs no task."""
+        now = self._loop.time()
+        data = self._leg.open(now)
+        first = self._reader.gather(now)
+        settled = first == b"" and not self._reader.has_ended and not self._reader.is_stale
+        data += self._leg.caught_up(now) if settled else first or b""
+        await self._send_all(data)
+        if self._leg.stopped is not None:
+            self.close()
+        elif settled and self._planned is None:
+            self._settle()
+            self.advance()  # what came during the send
+        else:
+            self._catch_up(None)
+            self._arm()
 
     # What tails, the timer and the process call: nothing here blocks or raises.
 
@@ -188,6 +203,13 @@ class LegResponse:
             tail.leave(self)
         self._owner = self._loop.create_task(self._own(sending))
 
+    def _settle(self) -> None:
+        """Hand it to the tails."""
+        self._owner = None
+        for tail in self._reader.tails:
+            tail.join(self)
+        self._arm()
+
     async def _own(self, sending: asyncio.Task[None] | None) -> None:
         """Own the connection until everything is sent; then hand it to the tails."""
         try:
@@ -199,10 +221,7 @@ class LegResponse:
                     await self._send_all(data)
                 elif settled and self._planned is None:
                     # No await between having sent everything and joining: nothing is missed.
-                    self._owner = None
-                    for tail in self._reader.tails:
-                        tail.join(self)
-                    self._arm()
+                    self._settle()
                     return
         except OSError:
             pass  # the client left during a send

@@ -106,11 +106,12 @@ class Tail:
 
     async def ready(self) -> None:
         """Wait until the log's end is known; raise Transient if it cannot be had."""
-        try:
-            async with asyncio.timeout(READY_SECONDS):
-                await self._ready.wait()
-        except TimeoutError as error:
-            raise Transient("the store takes too long to answer") from error
+        if not self._ready.is_set():
+            try:
+                async with asyncio.timeout(READY_SECONDS):
+                    await self._ready.wait()
+            except TimeoutError as error:
+                raise Transient("the store takes too long to answer") from error
         if self._failure is not None:
             raise self._failure
 
