@@ -10,12 +10,13 @@ import pytest
 from lastevent.core.bounds import Reason
 from lastevent.core.cursor import Cursor
 from lastevent.core.errors import StoreUnavailable
-from lastevent.core.event import NewEvent
+from lastevent.core.event import Event, NewEvent
 from lastevent.core.extent import Extent
 from lastevent.core.leg import Leg, LegPlan
 from lastevent.serve import response, tail
 from lastevent.serve.reader import Feed, Reader
 from lastevent.serve.response import LegResponse
+from lastevent.serve.window import Window
 from lastevent.stores.base import Appended, Page, Store
 from tests.serve.running import Running, Serve, gone, state
 
@@ -293,6 +294,106 @@ async def test_a_shutdown_before_the_leg_has_begun() -> None:
     client.response.end(Reason.SHUTDOWN)
     body = await client.run()
     assert body.index(b'"open"') < body.index(b'"rotate"')
+
+
+class WindowTail:
+    """A tail that is awake, and holds what follows sequence 3."""
+
+    stream = "s"
+    closed = is_over = False
+    epoch = 0
+
+    def __init__(self) -> None:
+        self.window = Window(Cursor(1, 3, 3))
+        self.joined: list[object] = []
+
+    @property
+    def head(self) -> Cursor:
+        return self.window.head
+
+    def run(self, position: Cursor, types: Any) -> Any:
+        return self.window.run(position, types)
+
+    def extend(self, sequence: int) -> None:
+        cursor = Cursor(1, sequence, sequence)
+        self.window.extend([Event(str(cursor), "note", f"text {sequence}", 1)], cursor)
+
+    def join(self, subscriber: object) -> None:
+        self.joined.append(subscriber)
+
+    def leave(self, subscriber: object) -> None: ...
+
+
+class Gated(Client):
+    """A client that does not read its first piece before it is let."""
+
+    def __init__(self, tail: object, position: Cursor) -> None:
+        super().__init__(tail, position)
+        self.reached, self.gate = asyncio.Event(), asyncio.Event()
+
+    async def _send(self, message: Any) -> None:
+        await super()._send(message)
+        if len(self.sent) == 2:
+            self.reached.set()
+            await self.gate.wait()
+
+
+async def test_who_has_all_is_told_so_in_one_piece_and_needs_no_task() -> None:
+    tail = WindowTail()
+    client = Client(tail, tail.head)
+    tasks = len(asyncio.all_tasks())
+    running = asyncio.create_task(client.run())
+    async with asyncio.timeout(5):
+        while not tail.joined:
+            await asyncio.sleep(0)
+    assert len(asyncio.all_tasks()) == tasks + 1
+    _, piece = client.sent
+    assert piece["body"].index(b'"open"') < piece["body"].index(b'"live"')
+    client.response.end(Reason.SHUTDOWN)
+    assert b'"rotate"' in await running
+
+
+async def test_what_the_window_holds_comes_with_the_first_piece() -> None:
+    tail = WindowTail()
+    position = tail.head
+    tail.extend(4)
+    client = Client(tail, position)
+    running = asyncio.create_task(client.run())
+    async with asyncio.timeout(5):
+        while not tail.joined:
+            await asyncio.sleep(0)
+    assert b"text 4" in client.sent[1]["body"]
+    client.response.end(Reason.SHUTDOWN)
+    body = await running
+    assert body.index(b'"open"') < body.index(b"text 4") < body.index(b'"live"')
+    assert body.count(b"text 4") == 1
+
+
+async def test_what_comes_during_the_first_send_follows_it() -> None:
+    tail = WindowTail()
+    client = Gated(tail, tail.head)
+    running = asyncio.create_task(client.run())
+    async with asyncio.timeout(5):
+        await client.reached.wait()
+        tail.extend(4)
+        assert not tail.joined
+        client.gate.set()
+        while not tail.joined:
+            await asyncio.sleep(0)
+    client.response.end(Reason.SHUTDOWN)
+    body = await running
+    assert body.index(b'"live"') < body.index(b"text 4") < body.index(b'"rotate"')
+
+
+async def test_a_shutdown_during_the_first_send() -> None:
+    tail = WindowTail()
+    client = Gated(tail, tail.head)
+    running = asyncio.create_task(client.run())
+    async with asyncio.timeout(5):
+        await client.reached.wait()
+    client.response.end(Reason.SHUTDOWN)
+    client.gate.set()
+    assert b'"rotate"' in await running
 
 
 async def test_a_defect_is_a_500_that_tells_nothing(
