@@ -79,7 +79,7 @@ bench-sources: setup  ## live sources: latency, hand-overs, what pumping costs (
 bench-updates: setup  ## messages and workflows: latency on each store, what they ask of it (6 minutes)
 	@$(BIN)/python benchmarks/updates.py
 
-bench-platforms: setup $(MODULES)  ## cold starts, then the platforms' emulators (4 minutes)
+bench-platforms: setup $(PEERS_MODULES) $(MODULES)  ## cold starts, then the platforms' emulators (4 minutes)
 	@$(BIN)/python benchmarks/cold_start.py && $(BIN)/python benchmarks/platforms.py
 
 lock: setup  ## the requirements files from pyproject.toml (UPGRADE=1: newest versions)

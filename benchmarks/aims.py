@@ -52,6 +52,7 @@ AIMS = (
     Aim("replay of 10,000, from the tail", "replay", 50),
     Aim("replay of 10,000, from the file", "cold_replay", 10, ours=SQLITE, peer_key="replay"),
     Aim("an idle connection, kB", "idle_memory", 10, None, at_most=True),
+    Aim("10,000 idle connections, % of a core", "beating_cpu", 10, None, at_most=True),
     Aim("connecting 1000, ms", "connecting", 250, None, at_most=True),
     Aim("1000 × 50/s, p50", "crowd_p50", 1.2, CONTROL, at_most=True),
 )

@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.marks import Verdict
 from benchmarks.processes import ROOT, Worker
 from benchmarks.rig import RESULT_SECONDS, Followed, Rig, fresh, grounded, heard
-from benchmarks.subjects import RANKED, SQLITE, SUBJECTS, Subject
+from benchmarks.subjects import MEMORY, RANKED, SQLITE, SUBJECTS, Subject
 
 SATURATING = 32
 """Publishing requests in flight at once."""
@@ -22,6 +22,7 @@ SATURATING = 32
 SAMPLE = 64
 """Subscribers of a saturated crowd whose deliveries are timed: to time all would slow the tool."""
 
+BEAT_SECONDS = 15.0
 CROWD_RATE = 50.0
 LATENCY_RATE = 100.0
 
@@ -42,11 +43,20 @@ class Scale:
     replays: int = 7
     imports: int = 7
     held_seconds: float = 120.0
+    multitude: int = 10_000
+    beating_seconds: float = 30.0
     settle_seconds: float = 8.0
 
 
 QUICK = Scale(
-    rounds=1, saturated_seconds=0.7, paced_seconds=1.0, history=10_000, replays=3, imports=3
+    rounds=1,
+    saturated_seconds=0.7,
+    paced_seconds=1.0,
+    history=10_000,
+    replays=3,
+    imports=3,
+    multitude=1000,
+    beating_seconds=3.0,
 )
 
 
@@ -199,6 +209,23 @@ async def idle(subject: Subject, scale: Scale) -> Measured:
         return Measured({"idle_memory": (held - before) / scale.crowd})
 
 
+async def beating(subject: Subject, scale: Scale) -> Measured:
+    """What a multitude costs to which nothing comes but heartbeats, every 15 s each."""
+    async with fresh(subject) as rig, rig.subscribers(1):
+        before = rig.server.memory_kib()
+        async with rig.subscribers(scale.multitude) as audience:
+            await asyncio.sleep(BEAT_SECONDS if scale.beating_seconds > BEAT_SECONDS else 0.0)
+            held, cpu = rig.server.memory_kib(), rig.server.cpu_seconds()
+            await asyncio.sleep(scale.beating_seconds)
+            cpu = rig.server.cpu_seconds() - cpu
+            await heard(audience, [])  # all of them are still there
+    figures = {
+        "beating_cpu": 100 * cpu / scale.beating_seconds,
+        "beating_memory": (held - before) / scale.multitude,
+    }
+    return Measured(figures)
+
+
 async def connecting(subject: Subject, scale: Scale) -> Measured:
     """From the first connection to the last one's being live, 64 at a time."""
     async with (
@@ -239,5 +266,6 @@ CASES = (
     Case("cold replay", cold_replay, (SQLITE,)),
     Case("idle", idle, RANKED),
     Case("connecting", connecting, RANKED),
+    Case("beating", beating, (MEMORY, SQLITE)),
     Case("imports", imports),
 )

@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 from benchmarks import grounds
 from benchmarks.grounds import Ground, Opener
+from benchmarks.peers.servers import node
 from benchmarks.processes import ROOT
 from benchmarks.report import lined_up, machine
 from benchmarks.rig import publish_straight
@@ -46,7 +47,10 @@ SECRET = "a secret of thirty-two characters"
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is started: first_byte.py's kind and target, on a store perhaps."""
+    """What is started: first_byte.py's kind and target, on a store perhaps.
+
+    The kind "node" is a program of its own, which tells the same.
+    """
 
     name: str
     kind: str
@@ -62,12 +66,14 @@ def _on_each(name: str, kind: str, target: str) -> tuple[Subject, ...]:
 PYTHON = Subject("an interpreter, nothing else", "import", "sys")
 CONTROL = Subject("control: Starlette, one chunk", "asgi", "benchmarks.bare:app")
 EVERYTHING = Subject("every dependency imported", "import", "benchmarks.everything")
+REALTIME = Subject("node: @upstash/realtime", "node", "benchmarks/peers/realtime.mjs", "upstash")
 SUBJECTS = (
     PYTHON,
     CONTROL,
     *_on_each("functions/streams.py", "asgi", "functions.streams:app"),
     *_on_each("functions/app.py", "asgi", "functions.app:app"),
     *_on_each("its handler on Lambda, buffered", "handler", "functions.streams:handler"),
+    REALTIME,
     EVERYTHING,
 )
 OPENERS: Mapping[str, Opener] = {"upstash": grounds.upstash, "dynamodb": grounds.dynamodb}
@@ -124,8 +130,11 @@ class Bench:
         }
         if not writes:
             environ["PYTHONDONTWRITEBYTECODE"] = "1"
-        # Without site: nothing is found that is installed here and not in the tree.
-        command = [_interpreter(), "-S", "-P", str(CHILD), subject.kind, subject.target, token]
+        if subject.kind == "node":
+            command = [node(), str(ROOT / subject.target)]
+        else:
+            # Without site: nothing is found that is installed here and not in the tree.
+            command = [_interpreter(), "-S", "-P", str(CHILD), subject.kind, subject.target, token]
         began = monotonic_ns()
         ended = subprocess.run(
             command,

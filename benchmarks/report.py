@@ -50,6 +50,8 @@ ROWS = (
     Row("replay_first", "until its first event, from memory", "ms"),
     Row("cold_replay_first", "until its first event, from the store", "ms", "replay_first"),
     Row("idle_memory", "an idle connection", "kB", digits=1),
+    Row("beating_cpu", "10,000 idle connections with heartbeats: server CPU", "% of a core"),
+    Row("beating_memory", "each of them", "kB", digits=1),
     Row("connecting", "connecting 1000", "ms", digits=0),
     Row("imports", "imports of a cold start", "ms", digits=0),
 )

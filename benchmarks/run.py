@@ -8,6 +8,7 @@ and makes the command fail.
 import argparse
 import asyncio
 import json
+import resource
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
@@ -20,6 +21,7 @@ from benchmarks.report import machine, medians, table
 from benchmarks.subjects import PEERS, RANKED, Subject
 
 CASE_SECONDS = 240.0
+CONNECTIONS = 20_000
 
 
 async def measure(
@@ -52,6 +54,13 @@ def _remark(measured: Measured) -> str:
     return "; ".join(remarks)
 
 
+def _allow_connections() -> None:
+    """Let the processes that are started have as many open as a case needs, if the system does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS if hard == resource.RLIM_INFINITY else min(hard, CONNECTIONS)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one short round, under a minute")
@@ -59,6 +68,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every run to FILE")
     parser.add_argument("--only", metavar="TEXT", help="only the cases whose name contains TEXT")
     arguments = parser.parse_args()
+    _allow_connections()
     cases = [case for case in CASES if not arguments.only or arguments.only in case.name]
     about = machine()
     without = () if arguments.peers else PEERS

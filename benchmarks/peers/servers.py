@@ -107,12 +107,17 @@ async def _in_python(app: str) -> AsyncIterator[Server]:
 @asynccontextmanager
 async def durable_streams() -> AsyncIterator[Server]:
     """The Durable Streams reference server, its streams in memory."""
-    node = shutil.which("node")
-    if node is None or not (HERE / "node_modules").is_dir():
-        raise RuntimeError(MISSING.format("the Durable Streams server"))
     port = free_port()
-    async with listening((node, str(HERE / "durable_streams.mjs"), str(port)), port) as server:
+    async with listening((node(), str(HERE / "durable_streams.mjs"), str(port)), port) as server:
         yield server
+
+
+def node() -> str:
+    """Return the program that runs the peers in JavaScript, once they are installed."""
+    found = shutil.which("node")
+    if found is None or not (HERE / "node_modules").is_dir():
+        raise RuntimeError(MISSING.format("what comes from npm"))
+    return found
 
 
 def versions() -> dict[str, str]:

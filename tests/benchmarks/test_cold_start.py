@@ -1,11 +1,22 @@
 """Cold starts: what is measured starts, and with the bytecode that is said to be there."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchmarks.cold_start import CONTROL, EVERYTHING, SUBJECTS, Bench, Start, Subject, table
+from benchmarks import grounds
+from benchmarks.cold_start import (
+    CONTROL,
+    EVERYTHING,
+    REALTIME,
+    SUBJECTS,
+    Bench,
+    Start,
+    Subject,
+    table,
+)
 
 APP = Subject("app", "asgi", "functions.app:app", "sqlite")
 HANDLER = Subject("handler", "handler", "functions.streams:handler", "sqlite")
@@ -54,6 +65,18 @@ def test_a_refusal_is_no_first_byte(bench: Bench) -> None:
     refused = replace(bench, stores={"sqlite": {**bench.stores["sqlite"], **other}})
     with pytest.raises(RuntimeError, match="app did not start: the answer is 401"):
         refused.start(APP, compiled=True)
+
+
+@pytest.mark.node
+async def test_a_peer_in_javascript_starts(bench: Bench, tmp_path: Path) -> None:
+    async with grounds.upstash(tmp_path) as ground:
+        other = replace(bench, stores={"upstash": dict(ground.environ)})
+        start = await asyncio.to_thread(other.start, REALTIME, compiled=True)
+        assert min(start) > 0
+        nobody = {**ground.environ, "UPSTASH_REDIS_REST_TOKEN": "wrong"}
+        refused = replace(bench, stores={"upstash": nobody})
+        with pytest.raises(RuntimeError, match="did not start"):
+            await asyncio.to_thread(refused.start, REALTIME, compiled=True)
 
 
 def test_medians_stand_beside_the_control_and_everything() -> None:

@@ -8,7 +8,15 @@ from benchmarks.run import measure
 from benchmarks.subjects import CONTROL, MEMORY, PEERS
 
 TINY = Scale(
-    rounds=1, saturated_seconds=0.1, paced_seconds=0.2, crowd=4, history=40, replays=2, imports=1
+    rounds=1,
+    saturated_seconds=0.1,
+    paced_seconds=0.2,
+    crowd=4,
+    history=40,
+    replays=2,
+    imports=1,
+    multitude=4,
+    beating_seconds=0.2,
 )
 
 
@@ -56,6 +64,10 @@ async def test_every_case_runs_and_every_figure_has_a_row() -> None:
     assert all(measured.verdict.is_right for _, _, measured in runs)
     keys = {key for _, _, measured in runs for key in measured.figures}
     assert keys == {row.key for row in ROWS}
-    differences = ("imports", "idle_memory")  # of so little that they may be under the noise
+    differences = (
+        "imports",
+        "idle_memory",
+        "beating_memory",
+    )  # of so little that they may be under the noise
     for _, _, measured in runs:
         assert all(value > 0 for key, value in measured.figures.items() if key not in differences)
