@@ -101,6 +101,8 @@ class LegResponse:
         first = self._reader.gather(now)
         settled = first == b"" and not self._reader.has_ended and not self._reader.is_stale
         data += self._leg.caught_up(now) if settled else first or b""
+        if settled and now >= self._leg.wake_at:
+            data += self._leg.tick(now, _wall_ms())  # a look: it ends before a tail follows for it
         await self._send_all(data)
         if self._leg.stopped is not None:
             self.close()
