@@ -17,6 +17,7 @@ from time import monotonic
 
 from benchmarks.aims import aims
 from benchmarks.cases import CASES, QUICK, Case, Measured, Scale
+from benchmarks.recorded import compared, known, record
 from benchmarks.report import machine, medians, table
 from benchmarks.subjects import PEERS, RANKED, Subject
 
@@ -65,6 +66,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one short round, under a minute")
     parser.add_argument("--peers", action="store_true", help="other servers, too (make peers)")
+    parser.add_argument("--record", action="store_true", help="keep the ratios for later runs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every run to FILE")
     parser.add_argument("--only", metavar="TEXT", help="only the cases whose name contains TEXT")
     arguments = parser.parse_args()
@@ -79,6 +81,10 @@ def main() -> int:
     print(table(figures, subjects=[it for it in RANKED if it not in without]))
     if arguments.peers:
         print(f"\n{aims(figures)}")
+    if before := known():
+        print(f"\n{compared(figures, before)}")
+    if arguments.record:
+        record(figures, about)
     if arguments.json:
         listed = [{"case": c, "subject": s, **asdict(measured)} for c, s, measured in runs]
         document = {"machine": about, "medians": figures, "runs": listed}

@@ -41,9 +41,12 @@ READY_SECONDS = 10.0
 LONGEST_PAUSE = 5.0
 SLICE = 64
 SPACING = 0.2
-"""Of what a pass took, by the events that it brought."""
+"""Between two passes, of what the first took, by the events that it brought."""
 
 WIDEST_SPACING = 1.0
+GATHERING_SECONDS = 0.002
+"""Between passes at least, while each brings several events: they share sends to few, too."""
+
 SHORTEST_SPACING = 0.001
 
 
@@ -76,7 +79,7 @@ class Tail:
         self._failure: Exception | None = None
         self._live: dict[Subscriber, None] = {}
         self._pass: asyncio.Handle | None = None
-        self._pass_took = 0.0
+        self._pass_took = self._passed_at = 0.0
         self._dirty = False
         self._tally = tally
         # The time of the oldest event that no pass has brought to the subscribers, and how many
@@ -223,7 +226,10 @@ class Tail:
     def _schedule(self) -> None:
         loop = asyncio.get_running_loop()
         events = 1 if self._passing is None else self._passing[1]
-        delay = min(SPACING * events, WIDEST_SPACING) * self._pass_took
+        spacing = min(SPACING * events, WIDEST_SPACING) * self._pass_took
+        if events > 1:
+            spacing = max(spacing, GATHERING_SECONDS)
+        delay = self._passed_at + spacing - perf_counter()
         if delay < SHORTEST_SPACING:
             self._pass = loop.call_soon(self._begin_pass)
         else:
@@ -248,7 +254,8 @@ class Tail:
             self._pass = asyncio.get_running_loop().call_soon(self._serve, rest, began)
             return
         self._pass = None
-        self._pass_took = perf_counter() - began
+        self._passed_at = perf_counter()
+        self._pass_took = self._passed_at - began
         if self._passing is not None:
             self._tally.latency.observe(1000 * time() - self._passing[0], self._passing[1])
         if self._dirty and self._live:
