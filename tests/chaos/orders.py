@@ -25,10 +25,11 @@ from tests.chaos.run import Server
 from tests.chaos.subscriber import Seen, follow_client, follow_raw
 
 SECRET = "the-secret-of-the-chaos-run-0123456789"
-END_SECONDS = 240.0
+END_SECONDS = 420.0
 VIEWERS = 3
 MAX_KILLS = 10
-"""Then there is peace. Where servers die more often than leases run out, nothing is ever done."""
+"""Then there is peace, also for the store. Where servers die, or cannot reach it, more often than
+leases run out, nothing is ever done."""
 
 STAGES = (
     "ai_parsing",
@@ -121,7 +122,7 @@ def _is_of(data: dict[str, Any], stage: str) -> bool:
 
 
 def token(merchant: str) -> str:
-    claims = {"sub": f"owner of {merchant}", "merchant": merchant, "exp": time() + 290}
+    claims = {"sub": f"owner of {merchant}", "merchant": merchant, "exp": time() + END_SECONDS}
     return jwt.encode(claims, SECRET, "HS256")
 
 
@@ -147,9 +148,10 @@ async def business(
                 follow = follow_client if n % 2 else follow_raw
                 own = random.Random(chance.random())
                 viewers.append(asyncio.create_task(follow(seen, path, urls, own)))
-        done = asyncio.Event()
-        trouble = asyncio.create_task(ground.trouble(random.Random(chance.random()), done))
+        done, peace = asyncio.Event(), asyncio.Event()
+        trouble = asyncio.create_task(ground.trouble(random.Random(chance.random()), peace))
         killing = asyncio.create_task(_kill(running, chance, ground.pace, done))
+        killing.add_done_callback(lambda _: peace.set())
         try:
             ids = await asyncio.gather(
                 *(_send(upload, f"order-{n}", urls, chance) for n, upload in enumerate(uploads))

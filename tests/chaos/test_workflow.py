@@ -9,7 +9,7 @@ from infra.local.shopify import Shopify
 from tests.chaos.grounds import GROUNDS
 from tests.chaos.orders import STAGES, Upload, business
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(330)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 
 ORDERS = 20
 LINES = 8

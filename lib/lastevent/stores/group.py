@@ -99,6 +99,8 @@ class Group[C: Call]:
                     await asyncio.sleep(self._pause_seconds)
                 calls = self._take()
                 is_crowded = len(calls) > 1
+                if not calls:  # all have gone
+                    break
                 try:
                     await self._commit(calls)
                 except Exception as error:
