@@ -1,4 +1,7 @@
-"""Subscribers of the chaos run. They hide nothing: what arrives twice is kept twice."""
+"""Subscribers of the chaos run. They hide nothing: what arrives twice is kept twice.
+
+One that is refused raises that. It would ask for ever, and look like a server that is silent.
+"""
 
 import asyncio
 import json
@@ -8,7 +11,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from lastevent.client import Stream
-from lastevent.core.errors import LastEventError
+from lastevent.core.errors import CursorExpired, Transient
 from lastevent.core.wire import Decoder
 
 
@@ -44,6 +47,7 @@ async def follow_raw(seen: Seen, path: str, urls: list[str], chance: random.Rand
                     asyncio.timeout(patience),
                     client.stream("GET", url, headers=headers) as leg,
                 ):
+                    assert leg.status_code < 400 or leg.status_code >= 500, leg.status_code
                     if leg.status_code == 204:
                         seen.ended = True
                     async for chunk in leg.aiter_raw():
@@ -75,6 +79,8 @@ async def follow_client(seen: Seen, path: str, urls: list[str], chance: random.R
                     seen.types.append(event.type)
                     seen.data.append(event.data)
                 seen.ended = True
-            except LastEventError:
+            except CursorExpired:
+                seen.resets += 1
+            except Transient:
                 seen.cuts += 1
             cursor = events.cursor

@@ -9,7 +9,7 @@ from infra.local.shopify import Shopify
 from tests.chaos.grounds import GROUNDS
 from tests.chaos.orders import STAGES, Upload, business
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(330)]
 
 ORDERS = 20
 LINES = 8
@@ -32,7 +32,7 @@ def order(n: int, images: str) -> Upload:
 @pytest.mark.parametrize("store", ["sqlite", "upstash", "dynamodb"])
 async def test_twenty_orders_at_once(store: str, tmp_path: Path) -> None:
     async with GROUNDS[store](tmp_path) as ground, Shopify(tmp_path) as shop:
-        await shop.fault("delay", seconds=0.05)
+        await shop.fault("delay", seconds=0.2)
         await shop.fault("lost", probability=0.05, seed=1)
         uploads = [order(n, shop.cdn) for n in range(ORDERS)]
         done = await business(ground, tmp_path, uploads, seed=1, environ=shop.environment)

@@ -160,7 +160,7 @@ async def test_a_conversation(
             await client.heard("delivered", user=PROFESSIONAL, number=1)
             await professional.post("read", conversation=CONVERSATION, number=1)
             await client.heard("read", user=PROFESSIONAL, number=1)
-            while not professional.ends:
+            while not (client.ends and professional.ends):
                 await asyncio.sleep(0.05)
             await place.kill()
             answered = {"conversation": CONVERSATION, "text": "It is.", "clientMessageId": "1"}
