@@ -42,10 +42,11 @@ async def health(service: Service, request: Request) -> Response:
 
 
 routes = [
-    Route("/api/streams", leg_endpoint(_subscription), methods=["GET"]),
-    Route("/api/streams/{stream}", leg_endpoint(_subscription), methods=["GET"]),
+    # They are tried in turn: what is asked for most comes first.
     Route("/api/streams/{stream}", endpoint(publish), methods=["POST"]),
+    Route("/api/streams/{stream}", leg_endpoint(_subscription), methods=["GET"]),
     Route("/api/streams/{stream}", endpoint(delete), methods=["DELETE"]),
+    Route("/api/streams", leg_endpoint(_subscription), methods=["GET"]),
     Route("/api/health", endpoint(health), methods=["GET"]),
     Route("/api/session", endpoint(who), methods=["GET"]),
     Route("/api/session", endpoint(sign_in), methods=["POST"]),

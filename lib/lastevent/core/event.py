@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -55,14 +56,7 @@ class NewEvent:
     headers: Mapping[str, str] = field(default=_NO_HEADERS)
 
     def __post_init__(self) -> None:
-        kind = self.type
-        if not kind or len(kind) > MAX_TYPE_LENGTH:
-            raise InvalidEvent(f"an event's type has 1 to {MAX_TYPE_LENGTH} characters")
-        if kind in RESERVED_TYPES:
-            raise InvalidEvent(f"the type {kind!r} is reserved; choose another name")
-        if any(char in kind for char in _LINE_BREAKERS):
-            raise InvalidEvent("an event's type cannot hold NUL, CR or LF")
-        _check_unicode(kind, "type")
+        _check_type(self.type)
         _check_unicode(self.data, "data")
         if self.headers:
             _check_headers(self.headers)
@@ -71,6 +65,17 @@ class NewEvent:
     def size(self) -> int:
         """Bytes of the data in UTF-8: what the limit on an event counts."""
         return len(self.data) if self.data.isascii() else len(self.data.encode())
+
+
+@lru_cache(1024)
+def _check_type(kind: str) -> None:
+    if not kind or len(kind) > MAX_TYPE_LENGTH:
+        raise InvalidEvent(f"an event's type has 1 to {MAX_TYPE_LENGTH} characters")
+    if kind in RESERVED_TYPES:
+        raise InvalidEvent(f"the type {kind!r} is reserved; choose another name")
+    if any(char in kind for char in _LINE_BREAKERS):
+        raise InvalidEvent("an event's type cannot hold NUL, CR or LF")
+    _check_unicode(kind, "type")
 
 
 def _check_unicode(text: str, what: str) -> None:

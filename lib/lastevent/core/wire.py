@@ -25,6 +25,7 @@ ID_LINE_LENGTH = len("id: ") + CURSOR_LENGTH + len("\n")
 _LINE_END = re.compile(r"\r\n|\r|\n")
 _LINE_END_BYTES = re.compile(rb"\r\n|\r|\n")
 _BOM = b"\xef\xbb\xbf"
+_JSON = json.JSONEncoder(separators=(",", ":"))  # json.dumps would make one each time
 _LONGEST_RETRY = 10**9  # ms, eleven days; and int() refuses a text of thousands of digits
 
 
@@ -49,8 +50,7 @@ def with_id(identifier: str, frame: bytes) -> bytes:
 def encode_control(type: str, fields: Mapping[str, object], identifier: str | None = None) -> bytes:
     """Return one of the leg's own events as a frame, its ``fields`` as JSON."""
     lead = "" if identifier is None else f"id: {identifier}\n"
-    data = json.dumps(fields, separators=(",", ":"))
-    return f"{lead}event: {type}\ndata: {data}\n\n".encode()
+    return f"{lead}event: {type}\ndata: {_JSON.encode(fields)}\n\n".encode()
 
 
 def encode_retry(milliseconds: int) -> bytes:

@@ -79,7 +79,7 @@ class leg_endpoint:
             log.warning("a leg could not begin: %s", error)
             await serve_trouble(service, scope, send)
             return
-        await serve_leg(service, subscription, scope, receive, send)
+        await serve_leg(service, subscription, request, receive, send)
 
 
 def _wants_json(accept: str) -> bool:

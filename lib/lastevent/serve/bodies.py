@@ -4,7 +4,7 @@ import json
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from lastevent.core.cursor import Cursor
 from lastevent.core.errors import InvalidRequest, TooLarge
@@ -66,14 +66,14 @@ async def read_body(request: Request, limit: int) -> bytes:
         size = int(announced[:15])
     if size <= limit:
         size = 0
-        try:
-            async for piece in request.stream():
-                size += len(piece)
-                if size > limit:
-                    break
-                pieces.append(piece)
-        except ClientDisconnect as error:
-            raise InvalidRequest("the body ended early") from error
+        more = True
+        while more and size <= limit:
+            message = await request.receive()
+            if message["type"] == "http.disconnect":
+                raise InvalidRequest("the body ended early")
+            pieces.append(message.get("body", b""))
+            size += len(pieces[-1])
+            more = message.get("more_body", False)
     if size > limit:
         raise TooLarge(f"a body has at most {limit} bytes")
     return b"".join(pieces)

@@ -104,6 +104,8 @@ def requested_streams(names: list[str]) -> tuple[str, ...]:
 
 def requested_types(request: Request) -> Types:
     """Return the event types that the query names, None if it names none."""
+    if "types" not in request.query_params:
+        return None
     names = [part for text in request.query_params.getlist("types") for part in text.split(",")]
     types = frozenset(name for name in names if name)
     if len(types) > MAX_TYPES:
@@ -135,7 +137,7 @@ def parse_cursor(text: str | None, streams: tuple[str, ...]) -> dict[str, Cursor
 
 
 async def serve_leg(
-    service: Service, subscription: Subscription, scope: Scope, receive: Receive, send: Send
+    service: Service, subscription: Subscription, request: Request, receive: Receive, send: Send
 ) -> None:
     """Answer a request for an event stream with one leg.
 
@@ -143,11 +145,10 @@ async def serve_leg(
     (WHATWG HTML §9.2.3). A store that is away gets 200 and an ``error`` event (RULES 18). Raises
     the errors of permanent refusals, before the first byte.
 
-    A leg is not served here, but left in ``scope[LEG]``, for the application to call when all that
-    led here has returned: it may last for minutes, and would keep the frames of the routing.
+    A leg is not served here, but left in the scope's ``LEG``, for the application to call when all
+    that led here has returned: it may last for minutes, and would keep the frames of the routing.
     """
-    request = Request(scope)
-    streams = subscription.streams
+    scope, streams = request.scope, subscription.streams
     invocation = invocation_of(scope)
     policy = _policy(service, invocation, subscription.held)
     held = policy.hold_seconds is None  # and needs the tail; else only if something has flowed

@@ -1,10 +1,9 @@
 """Tails: one per stream and process. A tail reads the log once for all its subscribers.
 
-It follows the log from its end, keeps the newest frames (window) and, whenever something changed,
-makes a pass over its live subscribers. A pass serves a few dozen of them between two turns of the
-event loop, so that the first do not wait for the last; and passes are spaced by a part of what the
-last one took, so that events which arrive meanwhile share one send. The part grows with the events
-that a pass brings: where they come faster than passes, publishers get as much time as sends do.
+It follows the log from its end: wait, read, keep the newest frames (window), and make a pass over
+the live subscribers. A pass serves a few dozen of them between two turns of the event loop, so that
+the first do not wait for the last. Where events come faster than passes, the next read is put off,
+so that more of them share it, and each send; and publishers get as much time as sends do.
 
 Correctness comes from ``read``; the wake-up only says when (promise 5).
 """
@@ -12,13 +11,14 @@ Correctness comes from ``read``; the wake-up only says when (promise 5).
 import asyncio
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Sequence
 from itertools import islice
 from time import perf_counter, time
 from typing import Protocol
 
 from lastevent.core.cursor import Cursor
 from lastevent.core.errors import Transient
+from lastevent.core.event import Event
 from lastevent.core.extent import Extent
 from lastevent.serve.tally import Tally
 from lastevent.serve.window import Run, Types, Window
@@ -41,13 +41,12 @@ READY_SECONDS = 10.0
 LONGEST_PAUSE = 5.0
 SLICE = 64
 SPACING = 0.2
-"""Between two passes, of what the first took, by the events that it brought."""
+"""Between a pass and the next read, of what the pass took, for each event that it brought beyond
+one."""
 
 WIDEST_SPACING = 1.0
 GATHERING_SECONDS = 0.002
-"""Between passes at least, while each brings several events: they share sends to few, too."""
-
-SHORTEST_SPACING = 0.001
+"""At least, after a pass that was shorter or brought several events: few readers share, too."""
 
 
 class Subscriber(Protocol):
@@ -78,14 +77,8 @@ class Tail:
         self._wanted = asyncio.Event()
         self._failure: Exception | None = None
         self._live: dict[Subscriber, None] = {}
-        self._pass: asyncio.Handle | None = None
-        self._pass_took = self._passed_at = 0.0
-        self._dirty = False
+        self._due = 0.0
         self._tally = tally
-        # The time of the oldest event that no pass has brought to the subscribers, and how many
-        # there are; and of those that the present pass brings.
-        self._fresh: tuple[int, int] | None = None
-        self._passing: tuple[int, int] | None = None
         self._task = asyncio.create_task(self._run(extent), name=f"tail of {stream}")
 
     @property
@@ -138,8 +131,6 @@ class Tail:
     def stop(self) -> None:
         """End it; subscribers are not told."""
         self._task.cancel()
-        if self._pass is not None:
-            self._pass.cancel()
 
     # The follower.
 
@@ -175,8 +166,10 @@ class Tail:
             try:
                 if at_end:
                     await self._store.wakeup.wait({self.stream: self.head}, SAFETY_SECONDS)
+                    await self._gather()
                 page = await self._store.log.read(self.stream, self.head, PAGE_EVENTS)
-                self._take(page)
+                if self._take(page) and self._live:
+                    await self._pass(page.events)
                 if self.closed:
                     return
                 at_end = page.at_end
@@ -191,7 +184,8 @@ class Tail:
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(2 * pause, LONGEST_PAUSE)
 
-    def _take(self, page: Page) -> None:
+    def _take(self, page: Page) -> bool:
+        """Move on by a page; return whether that is anything to subscribers."""
         if page.truncated:
             # What the window holds does not join on to this. Subscribers find that their position
             # is not in it any more, and hear from the log what they have lost.
@@ -201,16 +195,8 @@ class Tail:
             self._window.extend(page.events, page.cursor)
         if page.events:
             self.time = page.events[-1].time
-            self._note(page.events[0].time, len(page.events))
         self.closed = page.closed and page.at_end
-        if page.events or page.truncated or self.closed:
-            self._changed()
-
-    def _note(self, oldest: int, count: int) -> None:
-        if self._fresh is None or self._pass is None:  # nobody waited for those before
-            self._fresh = oldest, count
-        else:
-            self._fresh = self._fresh[0], self._fresh[1] + count
+        return bool(page.events) or page.truncated or self.closed
 
     def _tell_trouble(self) -> None:
         for subscriber in list(self._live):
@@ -218,48 +204,37 @@ class Tail:
 
     # Passes over the live subscribers.
 
-    def _changed(self) -> None:
-        self._dirty = True
-        if self._pass is None and self._live:
-            self._schedule()
+    async def _gather(self) -> None:
+        """Wait until the next read is due."""
+        delay = self._due - perf_counter()
+        if delay > 0:
+            await asyncio.sleep(delay)
 
-    def _schedule(self) -> None:
-        loop = asyncio.get_running_loop()
-        events = 1 if self._passing is None else self._passing[1]
-        spacing = min(SPACING * events, WIDEST_SPACING) * self._pass_took
-        if events > 1:
+    async def _pass(self, events: Sequence[Event]) -> None:
+        """Bring these events, and what else there is, to the subscribers."""
+        began = perf_counter()
+        rest = iter(list(self._live))
+        while some := list(islice(rest, SLICE)):
+            for subscriber in some:
+                self._serve(subscriber)
+            if len(some) == SLICE:
+                await asyncio.sleep(0)
+        ended = perf_counter()
+        took = ended - began
+        if events:
+            self._tally.latency.observe(1000 * time() - events[0].time, len(events))
+        spacing = min(SPACING * max(len(events) - 1, 0), WIDEST_SPACING) * took
+        if len(events) > 1 or took < GATHERING_SECONDS:
             spacing = max(spacing, GATHERING_SECONDS)
-        delay = self._passed_at + spacing - perf_counter()
-        if delay < SHORTEST_SPACING:
-            self._pass = loop.call_soon(self._begin_pass)
-        else:
-            self._pass = loop.call_later(delay, self._begin_pass)
+        self._due = ended + spacing
 
-    def _begin_pass(self) -> None:
-        self._dirty = False
-        self._passing, self._fresh = self._fresh, None
-        self._serve(iter(list(self._live)), perf_counter())
-
-    def _serve(self, rest: Iterator[Subscriber], began: float) -> None:
-        served = 0
-        for subscriber in islice(rest, SLICE):
-            served += 1
-            if subscriber in self._live:
-                try:
-                    subscriber.advance()
-                except Exception:  # a defect of one leg must not stop the pass over all others
-                    log.exception("a leg of %s failed", self.stream)
-                    self.leave(subscriber)
-        if served == SLICE:
-            self._pass = asyncio.get_running_loop().call_soon(self._serve, rest, began)
-            return
-        self._pass = None
-        self._passed_at = perf_counter()
-        self._pass_took = self._passed_at - began
-        if self._passing is not None:
-            self._tally.latency.observe(1000 * time() - self._passing[0], self._passing[1])
-        if self._dirty and self._live:
-            self._schedule()
+    def _serve(self, subscriber: Subscriber) -> None:
+        if subscriber in self._live:  # still
+            try:
+                subscriber.advance()
+            except Exception:  # a defect of one leg must not stop the pass over all others
+                log.exception("a leg of %s failed", self.stream)
+                self.leave(subscriber)
 
 
 class Tails:

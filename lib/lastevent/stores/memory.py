@@ -23,6 +23,7 @@ from lastevent.stores.base import (
     Lease,
     Page,
     Record,
+    Retention,
     RetentionRules,
     Store,
 )
@@ -69,6 +70,7 @@ class _Answer:
 class _Stream:
     """``events`` begins at the outline's floor; ``keys`` is in the order of their times."""
 
+    retention: Retention
     outline: Outline = Outline()
     events: list[Event] = field(default_factory=list)
     keys: dict[str, _Answer] = field(default_factory=dict)
@@ -120,7 +122,8 @@ class MemoryLog:
             for id, new in zip(ids, events, strict=True)
         ]
         self._streams[stream] = it
-        self._trim(stream, it, now)
+        if len(it.events) > it.retention.max_events:
+            self._trim(it, now)
         appended = Appended(ids, after.end, after.closed)
         if key is not None:
             it.keys[key] = _Answer(said, appended, now)
@@ -151,28 +154,27 @@ class MemoryLog:
         it = self._streams.get(stream)
         if it is None or not it.outline.exists:
             return False
-        self._streams[stream] = _Stream(it.outline.deleted(), touched=self._clock())
+        self._streams[stream] = _Stream(it.retention, it.outline.deleted(), touched=self._clock())
         self._wakeup.moved(stream)
         return True
 
     def end(self, stream: str) -> tuple[Cursor, bool]:
         """Return the position of a log's end, and whether it is closed."""
-        outline = self._streams.get(stream, _Stream()).outline
+        it = self._streams.get(stream)
+        outline = Outline() if it is None else it.outline
         return outline.end, outline.closed
 
     def _trimmed(self, stream: str) -> _Stream:
         it = self._streams.get(stream)
         if it is None:
-            return _Stream()
-        self._trim(stream, it, self._clock())
+            return _Stream(self._retention.of(stream))
+        self._trim(it, self._clock())
         return it
 
-    def _trim(self, stream: str, it: _Stream, now: float) -> None:
+    def _trim(self, it: _Stream, now: float) -> None:
         """Remove what the retention does not keep, and keys of yesterday."""
         outline = it.outline
-        floor = outline.first_kept(
-            self._retention.of(stream), now, lambda n: it.events[n - outline.floor].time
-        )
+        floor = outline.first_kept(it.retention, now, lambda n: it.events[n - outline.floor].time)
         if floor > outline.floor:
             del it.events[: floor - outline.floor]
             it.outline = replace(outline, floor=floor)
@@ -186,8 +188,8 @@ class MemoryLog:
             return
         self._sweep_at = now + SWEEP_SECONDS
         for stream, it in list(self._streams.items()):
-            self._trim(stream, it, now)
-            kept = self._retention.of(stream).max_seconds + EXTENT_SECONDS
+            self._trim(it, now)
+            kept = it.retention.max_seconds + EXTENT_SECONDS
             if it.touched + kept < now:
                 del self._streams[stream]
 
