@@ -2,7 +2,8 @@
 
 The first call goes at once. Those that come while it is on its way make the next group, so that a
 store that is far away, or slow, is asked once for many of them, and no caller waits longer than two
-writes take.
+writes take. Where a store takes several writes of a stream at once, what is too large to be worth
+sharing does not wait for its turn.
 """
 
 import asyncio
@@ -48,7 +49,8 @@ class Group[C: Call]:
 
     ``commit`` writes some together and sees that each is finished (``finish``), perhaps later; what
     it raises is told to all of them. ``room`` makes the room of a new group; its first call always
-    goes. ``pause_seconds`` passes before a group while groups have more than one call.
+    goes. ``pause_seconds`` passes before a group while groups have more than one call. Up to
+    ``width`` groups are on their way at once, one more whenever ``crowd_bytes`` wait.
     """
 
     def __init__(
@@ -57,19 +59,23 @@ class Group[C: Call]:
         room: Callable[[], Room[C]],
         *,
         pause_seconds: float = 0.0,
+        width: int = 1,
+        crowd_bytes: int = 0,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self._commit = commit
         self._room = room
         self._pause_seconds = pause_seconds
+        self._width = width
+        self._crowd_bytes = crowd_bytes
         self._waiting: deque[C] = deque()
         self._bytes = 0
-        self._writing: asyncio.Task[None] | None = None
+        self._writing: set[asyncio.Task[None]] = set()
 
     @property
     def is_needed(self) -> bool:
         """Whether somebody waits for it."""
-        return self._writing is not None and not self.loop.is_closed()
+        return bool(self._writing) and not self.loop.is_closed()
 
     async def submit(self, call: C) -> Any:
         """Return what becomes of ``call``, or raise it; Transient if too much waits already."""
@@ -77,18 +83,21 @@ class Group[C: Call]:
             raise Transient("the stream has too much to do")
         self._waiting.append(call)
         self._bytes += call.size
-        if self._writing is None:
-            self._writing = asyncio.create_task(self._write(), name="lastevent writes a stream")
+        if not self._writing or (
+            self._bytes >= self._crowd_bytes and len(self._writing) < self._width
+        ):
+            writing = asyncio.create_task(self._write(), name="lastevent writes a stream")
+            self._writing.add(writing)
         verdict = await call.future
         if isinstance(verdict, Exception):
             raise verdict
         return verdict
 
     async def close(self) -> None:
-        """End the task; who waits is told so."""
-        if self._writing is not None:
-            self._writing.cancel()
-            await asyncio.gather(self._writing, return_exceptions=True)
+        """End the tasks; who waits is told so."""
+        for writing in self._writing:
+            writing.cancel()
+        await asyncio.gather(*self._writing, return_exceptions=True)
         fail(self._waiting, StoreUnavailable("the store is closed"))
 
     async def _write(self) -> None:
@@ -109,7 +118,8 @@ class Group[C: Call]:
                     fail(calls, StoreUnavailable("the store is closed"))
                     raise
         finally:
-            self._writing = None
+            # At once: whoever comes next must not count on a task that is over.
+            self._writing = {it for it in self._writing if it is not asyncio.current_task()}
 
     def _take(self) -> list[C]:
         """Return the calls that wait, as many as go together; not those whose callers have gone."""

@@ -166,6 +166,19 @@ async def test_large_ones_go_apart(store: Store, together: Together) -> None:
     assert sent(store) - before == 1 + 3
 
 
+async def test_large_ones_do_not_wait_for_each_other(store: Store, upstash: UpstashServer) -> None:
+    await append(store, "s", "warm")
+    large = [NewEvent("note", "x" * (appends.MAX_GROUP_BYTES * 2 // 3))]
+    await upstash.fault("delay", when="before", seconds=0.5, times=1, commands=SCRIPTS)
+    slow = asyncio.create_task(store.log.append("s", large))
+    await asyncio.sleep(0.05)
+    small = asyncio.create_task(append(store, "s", "small"))
+    await asyncio.sleep(0)
+    await asyncio.gather(*(store.log.append("s", large) for _ in range(3)))
+    assert not slow.done() and small.done(), "the small one goes with the next large one"
+    await slow
+
+
 async def test_many_go_in_several(
     store: Store, together: Together, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,7 +18,7 @@ from lastevent.stores.channel import End, channel_name
 from lastevent.stores.group import Group, finish
 from lastevent.stores.hints import Hints
 from lastevent.stores.outline import Outline, check_append
-from lastevent.stores.upstash.appends import Append, Room, outline_of
+from lastevent.stores.upstash.appends import MAX_GROUP_BYTES, Append, Room, outline_of
 from lastevent.stores.upstash.commands import Commands, instant, milliseconds
 from lastevent.stores.upstash.scripts import APPEND, DELETE, ENDS, READ
 
@@ -35,6 +35,9 @@ MAX_ENDS = 10_000
 
 MAX_GROUPS = 1024
 """Streams whose appends are collected here; beyond it, those to which none is on its way go."""
+
+MAX_GROUPS_AT_ONCE = 4
+"""Commands that append to one stream at once, where one would be too large for all that waits."""
 
 LAGGING_SECONDS = 60.0
 """How long the replicas are not asked after one lagged: each such read would cost two commands."""
@@ -131,7 +134,9 @@ class RedisLog:
                     name: other for name, other in self._groups.items() if other.is_needed
                 }
             commit = partial(self._commit, stream)
-            group = self._groups[stream] = Group(commit, Room)
+            group = self._groups[stream] = Group(
+                commit, Room, width=MAX_GROUPS_AT_ONCE, crowd_bytes=MAX_GROUP_BYTES // 2
+            )
         return group
 
     async def _commit(self, stream: str, calls: list[Append]) -> None:
