@@ -44,7 +44,6 @@ AIMS = (
     Aim("fan-out to 1000", "fan_out_1000_delivered", 10),
     Aim("fan-out to 1000", "fan_out_1000_delivered", 50, SSE_STARLETTE),
     Aim("the same, p99", "fan_out_1000_p99", 4, at_most=True),
-    Aim("fan-out to 1000", "fan_out_1000_delivered", 10, ours=SQLITE),
     Aim("fan-out to 100", "fan_out_100_delivered", 1.2),
     Aim("fan-out to 1", "fan_out_1_delivered", 0.9),
     Aim("1000 × 50/s, p50", "crowd_p50", 1.2, at_most=True),
