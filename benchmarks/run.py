@@ -2,7 +2,7 @@
 
 The subjects take turns in each case and round, so that a change in the machine's mood falls on all
 of them; figures are medians over the rounds. Anything lost, repeated or out of order is reported,
-and makes the command fail.
+and makes the command fail unless it is another server's fault.
 """
 
 import argparse
@@ -89,10 +89,11 @@ def main() -> int:
         listed = [{"case": c, "subject": s, **asdict(measured)} for c, s, measured in runs]
         document = {"machine": about, "medians": figures, "runs": listed}
         arguments.json.write_text(json.dumps(document, indent=1) + "\n")
-    wrong = [(c, s) for c, s, measured in runs if not measured.verdict.is_right]
-    for case_name, subject_name in wrong:
-        print(f"WRONG: {case_name} on {subject_name} lost, repeated or disordered events")
-    return 1 if wrong else 0
+    wrong = [(c, s, it.verdict) for c, s, it in runs if not it.verdict.is_right]
+    for case_name, subject_name, verdict in wrong:
+        print(f"WRONG: {case_name} on {subject_name}: {verdict}")
+    foreign = {peer.name for peer in PEERS}
+    return 0 if all(subject_name in foreign for _, subject_name, _ in wrong) else 1
 
 
 if __name__ == "__main__":

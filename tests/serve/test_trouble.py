@@ -147,6 +147,25 @@ async def test_readers_of_a_process_share_one_tail(serve: Serve) -> None:
     assert switch.reads - before <= 25, "each event is read once for all, and hints may be doubled"
 
 
+async def test_a_page_is_sent_before_the_next_is_read(serve: Serve) -> None:
+    class Gated(Breakable):
+        async def read(self, stream: str, after: Cursor | None, limit: int = 500) -> Page:
+            page = await super().read(stream, after, limit)
+            if self.reads > 1:
+                await gate.wait()
+            return page
+
+    gate, switch = asyncio.Event(), Gated()
+    server = await serve(switch)
+    for _ in range(3):
+        await server.publish("s", *range(500))
+    async with server.leg("s") as leg:
+        await leg.notes(1)
+        assert switch.reads <= 2
+        gate.set()
+        await leg.notes(1499)
+
+
 async def stalled(server: Running) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Ask for a leg, and do not read it."""
     host, port = server.url.removeprefix("http://").split(":")

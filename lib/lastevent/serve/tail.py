@@ -11,14 +11,13 @@ Correctness comes from ``read``; the wake-up only says when (promise 5).
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator
 from itertools import islice
 from time import perf_counter, time
 from typing import Protocol
 
 from lastevent.core.cursor import Cursor
 from lastevent.core.errors import Transient
-from lastevent.core.event import Event
 from lastevent.core.extent import Extent
 from lastevent.serve.tally import Tally
 from lastevent.serve.window import Run, Types, Window
@@ -45,7 +44,7 @@ SPACING = 0.2
 one."""
 
 WIDEST_SPACING = 1.0
-GATHERING_SECONDS = 0.002
+GATHERING_SECONDS = 0.004
 """At least, after a pass that was shorter or brought several events: few readers share, too."""
 
 
@@ -77,8 +76,14 @@ class Tail:
         self._wanted = asyncio.Event()
         self._failure: Exception | None = None
         self._live: dict[Subscriber, None] = {}
+        self._pass: asyncio.Handle | None = None
+        self._dirty = False
         self._due = 0.0
         self._tally = tally
+        # The time of the oldest event that no pass has brought to the subscribers, and how many
+        # there are; and of those that the present pass brings.
+        self._fresh: tuple[int, int] | None = None
+        self._passing: tuple[int, int] | None = None
         self._task = asyncio.create_task(self._run(extent), name=f"tail of {stream}")
 
     @property
@@ -131,6 +136,8 @@ class Tail:
     def stop(self) -> None:
         """End it; subscribers are not told."""
         self._task.cancel()
+        if self._pass is not None:
+            self._pass.cancel()
 
     # The follower.
 
@@ -168,8 +175,7 @@ class Tail:
                     await self._store.wakeup.wait({self.stream: self.head}, SAFETY_SECONDS)
                     await self._gather()
                 page = await self._store.log.read(self.stream, self.head, PAGE_EVENTS)
-                if self._take(page) and self._live:
-                    await self._pass(page.events)
+                self._take(page)
                 if self.closed:
                     return
                 at_end = page.at_end
@@ -184,8 +190,12 @@ class Tail:
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(2 * pause, LONGEST_PAUSE)
 
-    def _take(self, page: Page) -> bool:
-        """Move on by a page; return whether that is anything to subscribers."""
+    async def _gather(self) -> None:
+        """Wait until the next read is due."""
+        while (delay := self._due - perf_counter()) > 0:
+            await asyncio.sleep(delay)
+
+    def _take(self, page: Page) -> None:
         if page.truncated:
             # What the window holds does not join on to this. Subscribers find that their position
             # is not in it any more, and hear from the log what they have lost.
@@ -195,8 +205,16 @@ class Tail:
             self._window.extend(page.events, page.cursor)
         if page.events:
             self.time = page.events[-1].time
+            self._note(page.events[0].time, len(page.events))
         self.closed = page.closed and page.at_end
-        return bool(page.events) or page.truncated or self.closed
+        if page.events or page.truncated or self.closed:
+            self._changed()
+
+    def _note(self, oldest: int, count: int) -> None:
+        if self._fresh is None or self._pass is None:  # nobody waited for those before
+            self._fresh = oldest, count
+        else:
+            self._fresh = self._fresh[0], self._fresh[1] + count
 
     def _tell_trouble(self) -> None:
         for subscriber in list(self._live):
@@ -204,37 +222,50 @@ class Tail:
 
     # Passes over the live subscribers.
 
-    async def _gather(self) -> None:
-        """Wait until the next read is due."""
-        delay = self._due - perf_counter()
-        if delay > 0:
-            await asyncio.sleep(delay)
+    def _changed(self) -> None:
+        self._dirty = True
+        if self._pass is None and self._live:
+            self._begin_pass()
 
-    async def _pass(self, events: Sequence[Event]) -> None:
-        """Bring these events, and what else there is, to the subscribers."""
+    def _begin_pass(self) -> None:
+        self._dirty = False
+        self._passing, self._fresh = self._fresh, None
         began = perf_counter()
-        rest = iter(list(self._live))
-        while some := list(islice(rest, SLICE)):
-            for subscriber in some:
-                self._serve(subscriber)
-            if len(some) == SLICE:
-                await asyncio.sleep(0)
+        # What comes while a long pass goes on is read: those who are served later have it, too.
+        self._due = began + GATHERING_SECONDS
+        self._serve(iter(list(self._live)), began)
+
+    def _serve(self, rest: Iterator[Subscriber], began: float) -> None:
+        some = list(islice(rest, SLICE))
+        for subscriber in some:
+            if subscriber in self._live:
+                try:
+                    subscriber.advance()
+                except Exception:  # a defect of one leg must not stop the pass over all others
+                    log.exception("a leg of %s failed", self.stream)
+                    self.leave(subscriber)
+        if len(some) == SLICE:
+            self._pass = asyncio.get_running_loop().call_soon(self._serve, rest, began)
+        else:
+            self._end_pass(began)
+
+    def _end_pass(self, began: float) -> None:
         ended = perf_counter()
-        took = ended - began
-        if events:
-            self._tally.latency.observe(1000 * time() - events[0].time, len(events))
-        spacing = min(SPACING * max(len(events) - 1, 0), WIDEST_SPACING) * took
-        if len(events) > 1 or took < GATHERING_SECONDS:
+        took, events = ended - began, 0
+        if self._passing is not None:
+            oldest, events = self._passing
+            self._tally.latency.observe(1000 * time() - oldest, events)
+        spacing = min(SPACING * max(events - 1, 0), WIDEST_SPACING) * took
+        if events > 1 or took < GATHERING_SECONDS:
             spacing = max(spacing, GATHERING_SECONDS)
         self._due = ended + spacing
+        self._pass = None
+        if self._dirty and self._live:
+            self._pass = asyncio.get_running_loop().call_later(spacing, self._pass_again)
 
-    def _serve(self, subscriber: Subscriber) -> None:
-        if subscriber in self._live:  # still
-            try:
-                subscriber.advance()
-            except Exception:  # a defect of one leg must not stop the pass over all others
-                log.exception("a leg of %s failed", self.stream)
-                self.leave(subscriber)
+    def _pass_again(self) -> None:
+        # A turn later: a read that was put off until now comes first.
+        self._pass = asyncio.get_running_loop().call_soon(self._begin_pass)
 
 
 class Tails:
