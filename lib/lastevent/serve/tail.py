@@ -192,7 +192,7 @@ class Tail:
 
     async def _gather(self) -> None:
         """Wait until the next read is due."""
-        while (delay := self._due - perf_counter()) > 0:
+        while (delay := self._due - perf_counter()) > 0:  # noqa: ASYNC110 - it is put off again
             await asyncio.sleep(delay)
 
     def _take(self, page: Page) -> None:
