@@ -64,7 +64,7 @@ check: setup  ## lint, format, types, layers, docs
 	$(BIN)/mypy $(CODE)
 	$(BIN)/python -m pytest -q tests/project
 
-bench: setup peers  ## all benchmarks, beside the control and other servers (about 30 minutes)
+bench: setup peers  ## all benchmarks, beside the control and other servers (about 45 minutes)
 	@$(BIN)/python benchmarks/run.py --peers --record && $(BIN)/python benchmarks/stores.py
 
 peers: setup $(PEERS_INSTALLED) $(PEERS_MODULES)  ## what the benchmarks compare with: nchan, sse-starlette, FastAPI, Durable Streams
