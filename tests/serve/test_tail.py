@@ -81,6 +81,31 @@ async def test_events_that_crowd_share_a_pass(store: Store, tail: Tail) -> None:
     assert len(reader.seen) < 50
 
 
+async def test_who_comes_while_a_read_is_put_off_waits_for_it(store: Store, tail: Tail) -> None:
+    tail.join(Counter(tail))
+    await asyncio.sleep(2 * GATHERING_SECONDS)
+    for sequence in (2, 3):  # the first is read at once
+        await append(store)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await tail.ready()
+        assert tail.head.sequence == sequence
+
+
+async def test_nobody_shares_so_nothing_is_put_off(store: Store, tail: Tail) -> None:
+    reader = Counter(tail)
+    tail.join(reader)
+    await append(store)
+    await seen(reader, 2)
+    tail.leave(reader)
+    for sequence in range(3, 6):
+        await append(store)
+        for _ in range(4):
+            await asyncio.sleep(0)
+        assert tail.head.sequence == sequence
+
+
 async def test_others_have_their_turn_during_a_long_pass(store: Store, tail: Tail) -> None:
     crowd = [Counter(tail) for _ in range(3 * SLICE)]
     for reader in crowd:

@@ -106,7 +106,8 @@ class Tail:
         self._wanted.set()
 
     async def ready(self) -> None:
-        """Wait until the log's end is known; raise Transient if it cannot be had."""
+        """Wait until the log's end is known, and what was put off is read; raise Transient if it
+        cannot be had."""
         if not self._ready.is_set():
             try:
                 async with asyncio.timeout(READY_SECONDS):
@@ -191,9 +192,13 @@ class Tail:
                 pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _gather(self) -> None:
-        """Wait until the next read is due."""
-        while (delay := self._due - perf_counter()) > 0:  # noqa: ASYNC110 - it is put off again
-            await asyncio.sleep(delay)
+        """Wait until the next read is due, if somebody shares it; who comes waits for it, too."""
+        try:
+            while self._live and (delay := self._due - perf_counter()) > 0:
+                self._ready.clear()
+                await asyncio.sleep(delay)
+        finally:
+            self._ready.set()
 
     def _take(self, page: Page) -> None:
         if page.truncated:
