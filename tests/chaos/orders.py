@@ -30,8 +30,8 @@ END_SECONDS = 270.0
 
 VIEWERS = 3
 MAX_KILLS = 10
-"""Then there is peace, also for the store. Where servers die, or cannot reach it, more often than
-leases run out, nothing is ever done."""
+"""Then only the store has bad days, which go on for as long as orders are open. Where servers die
+more often than leases run out, nothing is ever done."""
 
 STAGES = (
     "ai_parsing",
@@ -154,10 +154,9 @@ async def business(
                 follow = follow_client if n % 2 else follow_raw
                 own = random.Random(chance.random())
                 viewers.append(tasks.create_task(follow(seen, path, urls, own)))
-        done, peace = asyncio.Event(), asyncio.Event()
-        trouble = tasks.create_task(ground.trouble(random.Random(chance.random()), peace))
+        done = asyncio.Event()
+        trouble = tasks.create_task(ground.trouble(random.Random(chance.random()), done))
         killing = tasks.create_task(_kill(running, chance, ground.pace, done))
-        killing.add_done_callback(lambda _: peace.set())
         try:
             ids = await asyncio.gather(
                 *(_send(upload, f"order-{n}", urls, chance) for n, upload in enumerate(uploads))
