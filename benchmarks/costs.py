@@ -111,7 +111,7 @@ def _alike(platform: Platform) -> Iterator[tuple[Sequence[str], RetryPolicy]]:
     """Yield the policies of a platform, those that differ in nothing but their names together."""
     names: dict[RetryPolicy, list[str]] = {}
     for name, policy in platform.policies.items():
-        names.setdefault(replace(policy, name=""), []).append(name)
+        names.setdefault(policy._replace(name=""), []).append(name)
     for some in names.values():
         yield some, platform.policies[some[0]]
 

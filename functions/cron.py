@@ -9,7 +9,6 @@ import hashlib
 import hmac
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -108,7 +107,7 @@ async def _swept(service: Service, request: Request) -> Response:
     invocation = invocation_of(request.scope)
     if invocation.deadline is None:
         ends_at = asyncio.get_running_loop().time() + live.SWEEP_SECONDS
-        invocation = replace(invocation, deadline=ends_at)
+        invocation = invocation._replace(deadline=ends_at)
     found = await service.tasks.perform(SWEEP, invocation)
     return JSONResponse(found, headers=NO_STORE)
 

@@ -1,7 +1,6 @@
 """Jobs of an external service: the progress of one, for as long as it takes."""
 
 import logging
-from dataclasses import replace
 from functools import partial
 
 from starlette.requests import Request
@@ -44,7 +43,7 @@ async def _progress(service: Service, request: Request) -> Subscription:
     await _must_see(service, jobs, identity, job)
     log.info("Client joining import job: %s", job)
     subscription = await live_subscription(service, request, live, types=requested_types(request))
-    return replace(subscription, granted=True)
+    return subscription._replace(granted=True)
 
 
 async def _must_see(service: Service, jobs: Jobs, identity: Identity, job: str) -> None:

@@ -1,6 +1,5 @@
 """Cursors and vectors: round trips, order, and what is not one."""
 
-from dataclasses import FrozenInstanceError
 from itertools import pairwise
 
 import pytest
@@ -111,7 +110,7 @@ def test_numbers_that_the_form_cannot_hold_are_refused(numbers: tuple[int, int, 
 
 
 def test_a_cursor_is_frozen() -> None:
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         Cursor(1, 2).sequence = 3  # type: ignore[misc]
 
 

@@ -1,7 +1,5 @@
 """An event is checked when it is made: whatever lies in a log can be written to the wire."""
 
-from dataclasses import FrozenInstanceError
-
 import pytest
 
 from lastevent.core.errors import InvalidEvent
@@ -91,7 +89,7 @@ def test_other_headers_are_refused(headers: dict[str, str], why: str) -> None:
 
 
 def test_an_event_is_frozen() -> None:
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         NewEvent("note", "x").type = "open"  # type: ignore[misc]
 
 

@@ -27,7 +27,7 @@ places = st.lists(st.integers(0, 10_000), max_size=8)
 @st.composite
 def logs(draw: st.DrawFn) -> list[Event]:
     """Consecutive events of one generation, each such that a store could hold it."""
-    new = draw(st.lists(st.builds(NewEvent, types, data), max_size=8))
+    new = draw(st.lists(st.builds(NewEvent, types, data, st.just({})), max_size=8))
     return [
         Event(str(Cursor(7, number, 9)), event.type, event.data, 0)
         for number, event in enumerate(new, 1)

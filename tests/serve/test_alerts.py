@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -124,7 +123,7 @@ class Counting:
 
 def watched(service: Service) -> Counting:
     records = Counting(service.store.records)
-    service.store = replace(service.store, records=cast(Records, records))
+    service.store = service.store._replace(records=cast(Records, records))
     return records
 
 

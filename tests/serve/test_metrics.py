@@ -323,12 +323,12 @@ async def test_store_commands_are_those_that_the_store_counts(
     used = {"EVAL": 7, "read_units": 1000.0}
     server = await start(serve)
     assert (await history(server))["now"] is None
-    server.service.store = replace(server.service.store, usage=lambda: dict(used))
+    server.service.store = server.service.store._replace(usage=lambda: dict(used))
     await server.publish("s", 1)
     used["EVAL"] += 5
     await told(clock, server)
     assert (await history(server))["now"]["commands"] == 5
-    server.service.store = replace(server.service.store, usage=None)
+    server.service.store = server.service.store._replace(usage=None)
     await server.publish("s", 2)
     await told(clock, server)
     assert (await history(server))["now"]["commands"] is None, "not known is not zero"

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -30,7 +29,7 @@ class Breakable:
 
     def __call__(self, store: Store) -> Store:
         self._store = store
-        return replace(store, log=self, wakeup=self)
+        return store._replace(log=self, wakeup=self)
 
     def _look(self) -> None:
         if self.away:

@@ -1,7 +1,6 @@
 """A store whose process dies at one of its calls: before it is carried out, or after."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from lastevent.stores.base import Store
@@ -53,4 +52,4 @@ class _Power:
 def dying(store: Store, life: Life) -> Store:
     """Return ``store`` as a process has it that dies when ``life`` is over."""
     powers: dict[str, Any] = {name: _Power(getattr(store, name), life) for name in POWERS}
-    return replace(store, **powers)
+    return store._replace(**powers)

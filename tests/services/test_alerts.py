@@ -380,7 +380,7 @@ async def test_one_that_fails_stops_no_other(
         delete = staticmethod(store.records.delete)
 
     with pytest.raises(Transient):
-        await replace(alerts, store=replace(store, records=Records())).sweep()
+        await replace(alerts, store=store._replace(records=Records())).sweep()
     assert [message["data"]["key"] for message in receiver.messages] == ["b"]
 
 

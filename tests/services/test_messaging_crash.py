@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -135,7 +134,7 @@ async def test_a_process_that_was_frozen_changes_nothing_when_it_goes_on(deed: s
     await prepared(store, deed)
     until, held = asyncio.Event(), set[str]()
     powers: Any = {it: Late(getattr(store, it), until, held) for it in ("log", "records")}
-    frozen = Messaging(replace(store, **powers), LOOSE)
+    frozen = Messaging(store._replace(**powers), LOOSE)
     work = asyncio.create_task(cast(Coroutine[Any, Any, object], DEEDS[deed](frozen)))
     messaging = Messaging(store, LOOSE)
     for _ in range(20):

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -232,7 +231,7 @@ async def test_one_who_cannot_be_seen_off_keeps_nobody_online(store: Store, serv
         await here._renew(id)
     await store.records.put(f"{KIND}-untold", "a", "")
     records = cast(Records, NotOf(store.records, "a"))
-    sweeper = serve(replace(store, records=records), alive_seconds=-1.0)
+    sweeper = serve(store._replace(records=records), alive_seconds=-1.0)
     with pytest.raises(Transient, match="not all presence"):
         await sweeper.sweep()
     seen = {id: await here.look(id) for id in ("a", "b", "c")}

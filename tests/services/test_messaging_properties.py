@@ -7,7 +7,7 @@ every point at which another's call could come between two of theirs.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -52,7 +52,7 @@ class Server:
     def over(self, store: Store) -> Store:
         """Return the store as this process has it."""
         powers: dict[str, Any] = {name: _Gate(getattr(store, name), self) for name in POWERS}
-        return replace(store, **powers)
+        return store._replace(**powers)
 
 
 class _Gate:

@@ -1,6 +1,6 @@
 """Stores that are away when a test says so."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from lastevent.core.errors import StoreUnavailable
@@ -25,8 +25,7 @@ class Trouble:
         def troubled(part: object) -> Any:
             return _Troubled(part, self)
 
-        return replace(
-            store,
+        return store._replace(
             log=troubled(store.log),
             leases=troubled(store.leases),
             records=troubled(store.records),

@@ -17,7 +17,8 @@ from tests.stores.harness import BACKENDS, KEPT_EVENTS, KEPT_SECONDS, Harness
 
 STREAM = st.sampled_from(["s", "few:s", "short:s"])
 EVENTS = st.lists(
-    st.builds(NewEvent, st.sampled_from(["note", "message"]), st.text(max_size=3)), max_size=6
+    st.builds(NewEvent, st.sampled_from(["note", "message"]), st.text(max_size=3), st.just({})),
+    max_size=6,
 )
 
 

@@ -6,8 +6,8 @@ that nobody reads any more.
 """
 
 import enum
-from dataclasses import dataclass
 from math import inf
+from typing import NamedTuple
 
 
 class Reason(enum.Enum):
@@ -31,8 +31,7 @@ class Reason(enum.Enum):
 _STATES = {Reason.ENDED: "end", Reason.DENIED: "denied", Reason.TROUBLE: "error"}
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(NamedTuple):
     """How long and how much one leg may be.
 
     Instants (``deadline``, ``token_expires``) are seconds on the clock that the leg is driven by;

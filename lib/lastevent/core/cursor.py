@@ -23,7 +23,7 @@ of its name and its cursor, joined by dots. A tilde marks the part that moved (R
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from lastevent.core.errors import InvalidCursor, InvalidRequest
 
@@ -38,21 +38,26 @@ _CURSOR = re.compile(r"([0-9a-f]{12})([0-9a-f]{10})([0-9a-f]{4})")
 _PART = re.compile(r"~?([0-9a-f]{8})([0-9a-f]{26})")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Cursor:
-    """A position: after event ``sequence`` of ``generation``. ``str()`` gives the wire's form."""
-
+class _Numbers(NamedTuple):
     generation: int
     sequence: int
     proof: int = 0
 
-    def __post_init__(self) -> None:
+
+class Cursor(_Numbers):
+    """A position: after event ``sequence`` of ``generation``. ``str()`` gives the wire's form."""
+
+    __slots__ = ()
+
+    def __new__(cls, generation: int, sequence: int, proof: int = 0) -> "Cursor":
+        """Check the numbers; raise InvalidCursor."""
         if not (
-            0 <= self.generation <= _MAX_GENERATION
-            and 0 <= self.sequence <= LAST_SEQUENCE
-            and 0 <= self.proof <= MAX_PROOF
+            0 <= generation <= _MAX_GENERATION
+            and 0 <= sequence <= LAST_SEQUENCE
+            and 0 <= proof <= MAX_PROOF
         ):
             raise InvalidCursor("a cursor's numbers are out of range")
+        return super().__new__(cls, generation, sequence, proof)
 
     def __str__(self) -> str:
         return f"{self.generation:012x}{self.sequence:010x}{self.proof:04x}"

@@ -7,7 +7,6 @@ without another look. An Event is a plain tuple, because a replay makes thousand
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
@@ -42,8 +41,13 @@ class Event(NamedTuple):
     headers: Mapping[str, str] = _NO_HEADERS
 
 
-@dataclass(frozen=True, slots=True)
-class NewEvent:
+class _Said(NamedTuple):
+    type: str
+    data: str
+    headers: Mapping[str, str] = _NO_HEADERS
+
+
+class NewEvent(_Said):
     """One event to append.
 
     Raises InvalidEvent for a type that is reserved, over 128 characters, or that holds NUL, CR or
@@ -51,15 +55,15 @@ class NewEvent:
     Unicode; and for headers that are not a small map of text.
     """
 
-    type: str
-    data: str
-    headers: Mapping[str, str] = field(default=_NO_HEADERS)
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
-        _check_type(self.type)
-        _check_unicode(self.data, "data")
-        if self.headers:
-            _check_headers(self.headers)
+    def __new__(cls, type: str, data: str, headers: Mapping[str, str] = _NO_HEADERS) -> "NewEvent":
+        """Check them; raise InvalidEvent."""
+        _check_type(type)
+        _check_unicode(data, "data")
+        if headers:
+            _check_headers(headers)
+        return super().__new__(cls, type, data, headers)
 
     @property
     def size(self) -> int:

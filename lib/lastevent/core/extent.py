@@ -3,13 +3,12 @@
 Every store answers a resume from here, so that all of them mean the same by "history was lost".
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from lastevent.core.cursor import Cursor
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a reader goes on: after ``position``.
 
     ``truncated``: events between the reader's cursor and ``position`` are lost to it. ``unproven``:
@@ -22,8 +21,7 @@ class Place:
     unproven: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(NamedTuple):
     """A stream's outline.
 
     ``generation`` is the present one, or of a stream that does not exist the last that is known (0:

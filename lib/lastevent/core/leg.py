@@ -24,7 +24,7 @@ client without a cursor, the position that it starts from (RULES 20). Else it is
 something comes.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from lastevent.core.bounds import Bounds, Reason
 from lastevent.core.policy import RetryPolicy
@@ -37,8 +37,7 @@ CHECKPOINT_SECONDS = 15.0
 """How long a client's cursor may lag behind what its filter passed over."""
 
 
-@dataclass(frozen=True, slots=True)
-class LegPlan:
+class LegPlan(NamedTuple):
     """What a leg is asked for.
 
     ``sent`` is the cursor text that the client sent, ``position`` the text of the position that the

@@ -9,13 +9,12 @@ served live again.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from lastevent.core.bounds import Reason
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(NamedTuple):
     """How long clients stay away, and how long an idle one is held. Pauses in ms.
 
     Each pair is a range from which one value is drawn for each end. ``flowing`` holds while events
@@ -53,8 +52,8 @@ POLICIES: Mapping[str, RetryPolicy] = {
 
 METERED: Mapping[str, RetryPolicy] = {
     "latency": POLICIES["latency"],
-    "balanced": replace(POLICIES["balanced"], idle=(1000, 1500), hold_seconds=60.0),
+    "balanced": POLICIES["balanced"]._replace(idle=(1000, 1500), hold_seconds=60.0),
     # On average as seldom as polling every 5 seconds.
-    "cost": replace(POLICIES["cost"], idle=(4500, 5500), hold_seconds=10.0),
+    "cost": POLICIES["cost"]._replace(idle=(4500, 5500), hold_seconds=10.0),
 }
 """By name, where each held second is billed."""

@@ -19,7 +19,6 @@ from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Router
@@ -245,6 +244,8 @@ class App:
 
             service.part(metrics_of)
         if settings.allowed_origins:
+            from starlette.middleware.cors import CORSMiddleware
+
             self._inner = CORSMiddleware(
                 self._guarded,
                 allow_origins=settings.allowed_origins,

@@ -16,10 +16,9 @@ import hmac
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from time import time
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
@@ -43,8 +42,7 @@ _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _EVERYTHING = ("*",)
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """A caller. ``expires`` is in Unix seconds, None for those that do not expire."""
 
     sub: str
@@ -185,7 +183,7 @@ class Authenticator:
                 f"a token in the query may live at most {QUERY_TOKEN_SECONDS // 60} minutes: "
                 "mint a shorter one"
             )
-        return replace(identity, append=())
+        return identity._replace(append=())
 
     async def _claims(self, token: str) -> dict[str, Any]:
         # The algorithm decides which of our keys counts; it never turns a public key into a shared

@@ -1,8 +1,7 @@
 """What a platform tells of one request: an adapter puts it into the scope, a leg obeys it."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from lastevent.serve.tasks import Task
@@ -10,8 +9,7 @@ if TYPE_CHECKING:
 SCOPE_KEY = "lastevent.invocation"
 
 
-@dataclass(frozen=True, slots=True)
-class Invocation:
+class Invocation(NamedTuple):
     """The bounds of one request, and what may outlive it.
 
     ``deadline``: when the platform cuts it, an instant of the event loop's clock. ``buffered``: the

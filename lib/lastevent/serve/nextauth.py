@@ -15,8 +15,7 @@ https://github.com/nextauthjs/next-auth: ``jwt`` of either version, and its Sess
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lastevent.core.errors import Unauthenticated
 
@@ -30,8 +29,7 @@ LEEWAY_SECONDS = 15
 """As NextAuth has it: a session that the site takes is taken here."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cookie:
+class Cookie(NamedTuple):
     """A session cookie: its name, how it is encrypted, and how its key is derived."""
 
     name: str

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
@@ -37,7 +36,7 @@ class Service:
     ) -> None:
         self.settings = settings
         self.tally = Tally()
-        self.store = store = replace(store, log=CountedLog(store.log, self.tally))
+        self.store = store = store._replace(log=CountedLog(store.log, self.tally))
         self.auth = auth
         self.tails = Tails(store, self.tally)
         self.tasks = Tasks(self, tasks)

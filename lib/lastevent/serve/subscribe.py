@@ -5,10 +5,9 @@ import random
 import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
-from dataclasses import dataclass, replace
 from functools import cache, partial
 from time import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
@@ -46,8 +45,7 @@ _LAST = re.compile(r"last:([0-9]{1,6})")
 _LONGEST_CURSOR = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(NamedTuple):
     """Where a reader without a cursor begins: before everything, after it, or ``last`` from it."""
 
     last: int | None = None
@@ -74,8 +72,7 @@ class Start:
         return extent.start, extent.exists and extent.floor > 1
 
 
-@dataclass(frozen=True, slots=True)
-class Subscription:
+class Subscription(NamedTuple):
     """What a request asks to read.
 
     ``start`` is the default of the function that asks. ``during`` gives a context that is held open
@@ -316,7 +313,7 @@ def _policy(service: Service, invocation: Invocation, held: bool) -> RetryPolicy
 
 @cache
 def _shared_policy(is_metered: bool, name: str, retry_ms: int) -> RetryPolicy:
-    return replace((METERED if is_metered else POLICIES)[name], ordinary=retry_ms)
+    return (METERED if is_metered else POLICIES)[name]._replace(ordinary=retry_ms)
 
 
 def _trouble(streams: tuple[str, ...], policy: RetryPolicy) -> bytes:

@@ -15,7 +15,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self, cast
 
@@ -110,7 +110,7 @@ async def holding(service: "Service", invocation: Invocation) -> AsyncIterator[I
     async def start(task: Task) -> None:
         started.add(service.tasks.start(task, held))
 
-    held = replace(invocation, spawn=start)
+    held = invocation._replace(spawn=start)
     try:
         yield held
     finally:

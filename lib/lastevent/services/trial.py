@@ -9,7 +9,7 @@ import enum
 import json
 import re
 import secrets
-from dataclasses import asdict, dataclass, replace
+from typing import NamedTuple
 
 from lastevent.core.errors import NotFound, TooManyRequests
 from lastevent.stores.base import Retention
@@ -44,8 +44,7 @@ class Fault(enum.StrEnum):
         return self in (Fault.BUSY, Fault.GONE)
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
+class Trial(NamedTuple):
     """One trial of ``owner``, a user as names of streams have it. Times are in Unix ms.
 
     ``faults`` counts those asked for. ``refusal`` is what the next request of each reader is
@@ -75,7 +74,7 @@ class Trial:
 
     def render(self) -> str:
         """Return it as a record's text."""
-        return json.dumps(asdict(self))
+        return json.dumps(self._asdict())
 
     @property
     def stream(self) -> str:
@@ -89,11 +88,11 @@ class Trial:
                 f"a trial has at most {MAX_FAULTS} faults: begin another",
                 max(0.0, (self.expires - now_ms) / 1000),
             )
-        it = replace(self, faults=self.faults + 1)
+        it = self._replace(faults=self.faults + 1)
         if not fault.refuses:
             return it
         until = now_ms + int(1000 * REFUSAL_SECONDS)
-        return replace(it, refusal=fault, refuses_until=until, refused=())
+        return it._replace(refusal=fault, refuses_until=until, refused=())
 
     def answer(self, reader: str, now_ms: int) -> Fault | None:
         """Return what the next request of ``reader`` is refused with, None if it is served."""
@@ -102,7 +101,7 @@ class Trial:
 
     def told(self, reader: str) -> "Trial":
         """Return it after ``reader`` was refused."""
-        return replace(self, refused=(*self.refused, reader))
+        return self._replace(refused=(*self.refused, reader))
 
 
 def base_of(owner: str) -> str:

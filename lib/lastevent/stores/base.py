@@ -13,8 +13,7 @@ Time is the store's: a backend is made with a ``clock`` that returns Unix second
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from lastevent.core.cursor import Cursor
 from lastevent.core.event import Event, NewEvent
@@ -35,8 +34,7 @@ MAX_BOOKMARK_BYTES = 64 * 1024
 """Of a bookmark in UTF-8. Some stores write it with each append to its stream: keep it short."""
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(NamedTuple):
     """The answer to an append.
 
     ``ids`` are the events' ids in order, ``cursor`` the position after the last of them (of the
@@ -60,8 +58,7 @@ class Appended:
         return cls(tuple(f"{prefix}{n:010x}{proof}" for n in sequences), cursor, closed, repeated)
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """Consecutive events, oldest first, without a hole.
 
     ``cursor`` is the position after the last event, or where the reader stands when there is none.
@@ -169,8 +166,7 @@ class Wakeup(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(NamedTuple):
     """A lease that was granted; ``token`` is higher than that of every earlier holder."""
 
     name: str
@@ -200,8 +196,7 @@ class Leases(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A document: JSON text under a kind and an id. ``version`` grows by one with each write."""
 
     kind: str
@@ -247,16 +242,14 @@ class Records(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Retention:
+class Retention(NamedTuple):
     """How much of a stream is kept: the newest ``max_events``, none older than ``max_seconds``."""
 
     max_seconds: float = 7 * 24 * 3600
     max_events: int = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class RetentionRules:
+class RetentionRules(NamedTuple):
     """Retention by stream pattern; the first that matches counts, else ``otherwise``."""
 
     rules: tuple[tuple[str, Retention], ...] = ()
@@ -274,8 +267,7 @@ Clock = Callable[[], float]
 """Returns Unix seconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Store:
+class Store(NamedTuple):
     """The four powers together, as one process uses them.
 
     ``name`` is the backend's, for health and ``doctor``. ``durable``: what is acknowledged survives

@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 from lastevent.core.cursor import Cursor
 from lastevent.core.errors import ConfigError, Transient
@@ -60,8 +59,7 @@ def combine(store: Store, wakeup_store: Store, *, timing: Timing = Timing()) -> 
         used = [each.usage() for each in (store, wakeup_store) if each.usage is not None]
         return {name: sum(one.get(name, 0) for one in used) for name in set().union(*used)}
 
-    return replace(
-        store,
+    return store._replace(
         name=f"{store.name}+{wakeup_store.name}",
         log=AnnouncedLog(store.log, announcements, hints),
         wakeup=hints,

@@ -8,7 +8,7 @@ import asyncio
 import random
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 
 from lastevent.core.cursor import MAX_PROOF, Cursor
@@ -106,7 +106,7 @@ class MemoryLog:
         if key is not None and (answer := it.keys.get(key)) is not None:
             if answer.said != said:
                 raise KeyReused("this idempotency key came before, with other events")
-            return replace(answer.appended, repeated=True)
+            return answer.appended._replace(repeated=True)
         it.outline.admit(len(events), expect, fence)
 
         proof = random.randint(1, MAX_PROOF)
@@ -177,7 +177,7 @@ class MemoryLog:
         floor = outline.first_kept(it.retention, now, lambda n: it.events[n - outline.floor].time)
         if floor > outline.floor:
             del it.events[: floor - outline.floor]
-            it.outline = replace(outline, floor=floor)
+            it.outline = outline._replace(floor=floor)
         while it.keys and (key := next(iter(it.keys))):
             if it.keys[key].time + KEY_SECONDS > now:
                 break

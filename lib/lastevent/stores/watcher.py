@@ -5,8 +5,8 @@ import logging
 import random
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 from lastevent.core.errors import Transient
 from lastevent.stores.base import Clock
@@ -19,8 +19,7 @@ MAX_STREAMS = 10_000
 """Streams in a subscription at most; those beyond it are looked at."""
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(NamedTuple):
     """How often, in seconds. By default an idle minute costs one command, without push about 30.
 
     ``shortest``, ``growth``, ``longest``: the pauses between looks at what does not stand.

@@ -1,7 +1,6 @@
 """A call whose answer was lost is made again, and has happened once: the same answer comes."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
@@ -38,7 +37,7 @@ async def test_of_an_append(
     assert not answer.repeated, "the caller has asked once"
     if key is not None:
         again = await store.log.append("s", notes(1, 2), key=key)
-        assert again == replace(answer, repeated=True)
+        assert again == answer._replace(repeated=True)
 
 
 async def test_of_an_append_that_others_followed(

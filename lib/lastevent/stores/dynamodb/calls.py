@@ -6,7 +6,7 @@ as it grows by them, so each is refused or admitted as if it came alone (RULES 9
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from lastevent.core.cursor import Cursor
 from lastevent.core.errors import LastEventError
@@ -99,7 +99,7 @@ class Plan:
         outline = self.outline
         if outline.exists:
             floor = max(outline.floor, floor, outline.head - retention.max_events + 1)
-            outline = replace(outline, floor=min(floor, outline.head + 1))
+            outline = outline._replace(floor=min(floor, outline.head + 1))
         tip = self.tip.followed(outline, self.count, self.now_ms, nonce)
         before = self.tip.outline.proof if self.tip.outline.exists else 0
         blob = self._blob()

@@ -4,7 +4,6 @@ import json
 import random
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import replace
 
 from lastevent.core.cursor import MAX_PROOF, Cursor
 from lastevent.core.errors import KeyReused
@@ -87,7 +86,7 @@ class SqliteLog:
         )
         floor = first_kept(db, number, outline, self._retention.of(stream), now)
         remove(db, number, outline.floor, floor - 1)
-        update(db, number, replace(outline, floor=floor), now_ms)
+        update(db, number, outline._replace(floor=floor), now_ms)
         if keyed:
             db.execute(
                 "INSERT OR REPLACE INTO keys (stream, key, digest, last, proof, count, closed,"

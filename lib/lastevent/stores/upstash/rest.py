@@ -11,8 +11,7 @@ import asyncio
 import json
 import random
 from collections import Counter
-from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from lastevent.core.errors import InvalidRequest, StoreUnavailable, TooLarge, Transient
 from lastevent.stores.upstash.commands import Reply, Word, refusal
@@ -35,8 +34,7 @@ https://upstash.com/docs/redis/howto/readyourwrites"""
 _AGAIN = frozenset({429, 500, 502, 503, 504})
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(NamedTuple):
     """How long to wait, in seconds: to connect, for an answer, and in all.
 
     ``pauses`` are those before a call is made again, up to half as long by chance. The first is
