@@ -117,15 +117,16 @@ class LegResponse:
 
     def advance(self) -> None:
         """Send what is new, unless a catch-up task owns the connection and does so itself."""
+        now = self._loop.time()
         while self._owner is None and not self._over:
-            data = self._reader.gather(self._loop.time())
-            if data is None:
-                self._catch_up(None)
-            elif data:
+            data = self._reader.gather(now)
+            if data:
                 self._emit(data)
+            elif data is None:
+                self._catch_up(None)
             else:
                 if self._reader.has_ended:
-                    self._emit(self._leg.stop(Reason.ENDED, self._loop.time()))
+                    self._emit(self._leg.stop(Reason.ENDED, now))
                 return
 
     def trouble(self) -> None:

@@ -28,35 +28,21 @@ FRAME_ID = slice(len("id: "), len("id: ") + CURSOR_LENGTH)
 class Run:
     """Consecutive frames for one subscriber.
 
+    ``joined`` is all frames as one piece, joined once for everybody who stands at this place.
     ``cursor`` is the position after the last event that was looked at, ``text`` its wire form.
-    ``passed_over`` counts the events that the filter left out after the last frame.
+    ``passed_over`` counts the events that the filter left out after the last frame. A run that
+    ``is_empty`` moves nobody.
     """
 
-    __slots__ = ("_joined", "cursor", "frames", "passed_over", "text")
+    __slots__ = ("cursor", "frames", "is_empty", "joined", "passed_over", "text")
 
     def __init__(self, frames: Sequence[bytes], cursor: Cursor, passed_over: int = 0) -> None:
         self.frames = frames
+        self.joined = b"".join(frames)
         self.cursor = cursor
         self.text = str(cursor)
         self.passed_over = passed_over
-        self._joined: bytes | None = None
-
-    @property
-    def joined(self) -> bytes:
-        """All frames as one piece, joined once for everybody who stands at this place."""
-        if self._joined is None:
-            self._joined = b"".join(self.frames)
-        return self._joined
-
-    @property
-    def size(self) -> int:
-        """The bytes of all frames."""
-        return len(self.joined)
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether the run moves nobody."""
-        return not self.frames and not self.passed_over
+        self.is_empty = not frames and not passed_over
 
 
 def run_of(events: Iterable[Event], cursor: Cursor, types: Types, room: int) -> Run:
