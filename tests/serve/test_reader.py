@@ -2,6 +2,8 @@
 
 from typing import Any, cast
 
+import pytest
+
 from lastevent.core.cursor import Cursor
 from lastevent.core.event import Event
 from lastevent.core.leg import Leg, LegPlan
@@ -75,3 +77,57 @@ async def test_a_log_that_changed_behind_it_is_read_again() -> None:
     assert ahead.gather(0.0) == b""
     tail.epoch += 1
     assert ahead.gather(0.0) is None
+
+
+def texts(data: bytes | None) -> list[int]:
+    return [int(line[6:]) for line in (data or b"").split(b"\n") if line.startswith(b"data: ")]
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A piece holds three or four of these events."""
+    monkeypatch.setattr("lastevent.serve.reader.RUN_BYTES", 150)
+
+
+@pytest.mark.usefixtures("small_pieces")
+async def test_a_page_is_sent_in_pieces_and_read_once() -> None:
+    tail = LaggingTail(seen=0)
+    tail.window = Window(cursor(20))
+    behind = reader(tail, cursor(0))
+    got, pieces = list[int](), 0
+    while not (fetched := await behind.fetch())[1]:
+        assert len(fetched[0]) <= 150
+        got += texts(fetched[0])
+        pieces += 1
+    assert got == list(range(1, 21))
+    assert pieces > 4
+    assert tail.reads == 1
+
+
+@pytest.mark.usefixtures("small_pieces")
+async def test_what_was_let_go_of_is_read_again_from_the_position() -> None:
+    tail = LaggingTail(seen=0)
+    tail.window = Window(cursor(20))
+    behind = reader(tail, cursor(0))
+    got = texts((await behind.fetch())[0])
+    behind.forget()
+    while not (fetched := await behind.fetch())[1]:
+        got += texts(fetched[0])
+    assert got == list(range(1, 21))
+    assert tail.reads == 2
+
+
+@pytest.mark.usefixtures("small_pieces")
+async def test_what_was_read_before_the_window_led_on_is_not_sent_after_it() -> None:
+    tail = LaggingTail(seen=1)
+    ahead = reader(tail, cursor(5))
+    got = texts((await ahead.fetch())[0])
+    assert ahead.gather(0.0) is None, "the page holds more"
+    tail.window.extend(events(2, 15), cursor(15))
+    while data := ahead.gather(0.0):
+        got += texts(data)
+    tail.window = Window(cursor(20))  # which reaches back to nothing
+    while not (fetched := await ahead.fetch())[1]:
+        got += texts(fetched[0])
+    assert got == list(range(6, 21))
+    assert tail.reads == 2

@@ -1,7 +1,10 @@
 """Bad days: a store that is away, a client that does not read, a process that goes."""
 
 import asyncio
+import socket
+import tracemalloc
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Any, cast
 
 import pytest
@@ -165,11 +168,13 @@ async def test_a_page_is_sent_before_the_next_is_read(serve: Serve) -> None:
         await leg.notes(1499)
 
 
-async def stalled(server: Running) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def stalled(
+    server: Running, query: str = ""
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Ask for a leg, and do not read it."""
     host, port = server.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
-    writer.write(b"GET /api/streams/s HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    writer.write(f"GET /api/streams/s{query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     await writer.drain()
     return reader, writer
 
@@ -194,6 +199,40 @@ async def test_a_slow_reader_costs_nobody_else_anything_and_loses_nothing(serve:
     # Each note's id once and in order; the leg's own events repeat some.
     assert list(dict.fromkeys(i for i in got if i in set(ids))) == ids
     assert raw.count(b"event: note") == len(ids)
+    await gone(server)
+
+
+async def test_readers_that_stop_within_history_cost_a_piece_each(serve: Serve) -> None:
+    """What was read for them of the log is let go of after a while, and read again later."""
+    readers = 12
+    server = await serve()
+    for listening in server.server.servers:
+        for own in listening.sockets:  # those that it accepts have it: else the kernel takes 4 MB
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
+    ids = [id for _ in range(6) for id in await server.publish("s", *["x" * 2000] * 500)]
+    async with server.leg("s?from=start") as leg:  # what the first one takes, stays
+        await leg.notes(len(ids))
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        stopped = [await stalled(server, "?from=start") for _ in range(readers)]
+        await asyncio.sleep(0.5)
+        async with asyncio.timeout(20):
+            used = inf
+            while used > readers * 500_000 or len(server.service.connections) < readers:
+                await asyncio.sleep(0.1)
+                used = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    for reader, writer in stopped:
+        raw = bytearray()
+        async with asyncio.timeout(20):
+            while f"id: {ids[-1]}\n".encode() not in raw[-10_000:]:
+                raw += await reader.read(1 << 20)
+        got = [line[4:].decode() for line in raw.split(b"\n") if line.startswith(b"id: ")]
+        assert [id for id in dict.fromkeys(got) if id in set(ids)] == ids
+        assert raw.count(b"event: note") == len(ids)
+        writer.close()
     await gone(server)
 
 

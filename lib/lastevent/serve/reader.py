@@ -15,10 +15,8 @@ from lastevent.core.leg import Leg
 from lastevent.core.wire import with_id
 from lastevent.serve.tail import Tail
 from lastevent.serve.tally import Tally
-from lastevent.serve.window import FRAME_ID, Run, Types, run_of
-
-FETCH_BYTES = 2 * 2**20
-"""Bytes that are taken at once of a page of the log, but for an event that is larger by itself."""
+from lastevent.serve.window import FRAME_ID, RUN_BYTES, Run, Types, run_of
+from lastevent.stores.base import Page
 
 
 @dataclass(slots=True)
@@ -29,6 +27,10 @@ class Feed:
     position: Cursor
     read_in: int | None = None
     """The tail's epoch when the log was last read to its end, which is here; None before."""
+
+    unsent: tuple[Page, int] | None = None
+    """What was read of the log and not sent, and the tail's epoch when it was read. It is of use
+    where it begins at the position, which the window may have led on meanwhile."""
 
     @property
     def has_ended(self) -> bool:
@@ -102,7 +104,7 @@ class Reader:
         return b"" if run is not None or feed.is_ahead else None
 
     async def fetch(self) -> tuple[bytes, bool]:
-        """Read a page of a log whose tail's window does not reach back to the leg's position.
+        """Take the next piece of a log whose tail's window does not reach back to the position.
 
         Returns the bytes to send, and whether nothing more is there. Raises Transient.
         """
@@ -110,8 +112,10 @@ class Reader:
         for feed in self._feeds:
             if feed.is_ahead or feed.tail.run(feed.position, self._types) is not None:
                 continue
-            epoch = feed.tail.epoch
-            page = await feed.tail.read(feed.position)
+            if feed.unsent is None or feed.unsent[0].start != feed.position:
+                epoch = feed.tail.epoch
+                feed.unsent = await feed.tail.read(feed.position), epoch
+            page, epoch = feed.unsent
             now = asyncio.get_running_loop().time()
             data = b""
             if page.truncated:
@@ -119,17 +123,22 @@ class Reader:
                 feed.position = page.start
                 data = self._leg.reset(before, position_text(self._feeds), now)
             room = self._leg.room
-            limit = FETCH_BYTES if room is None else min(room, FETCH_BYTES)
-            run = run_of(page.events, page.cursor, self._types, limit)
-            at_end = page.at_end and run.cursor == page.cursor
+            limit = RUN_BYTES if room is None else min(room, RUN_BYTES)
+            run, rest = run_of(page, self._types, limit)
             data += self._move(feed, run, now)
             feed.position = run.cursor
-            if at_end:
+            feed.unsent = (rest, epoch) if rest.events else None
+            if at_end := page.at_end and not rest.events:
                 feed.read_in = epoch
             if data:
                 return data, False
             nothing_more = nothing_more and at_end
         return b"", nothing_more
+
+    def forget(self) -> None:
+        """Let go of what was read and is not sent: it will be read again."""
+        for feed in self._feeds:
+            feed.unsent = None
 
     def _move(self, feed: Feed, run: Run, now: float) -> bytes:
         if run.is_empty:

@@ -4,7 +4,8 @@ A connection has one owner at a time (RULES 19). While there is history to send 
 task; once everything is sent it is the tails, which call ``advance`` from their passes and need no
 task for it. A send that suspends, because the client does not keep up, makes a catch-up task the
 owner again: it awaits that very send to its end and goes on from the leg's position, out of the
-log if the window has moved on. A slow reader costs a cursor, and not memory.
+log if the window has moved on. A reader that stops costs a cursor and a piece that is being sent;
+what was read for it of the log is let go of, and read again when it goes on.
 
 The request's own task only waits for the client to leave. Heartbeats and bounds come from one timer
 a connection.
@@ -51,6 +52,7 @@ class LegResponse:
         "_abort_at",
         "_aborted",
         "_leg",
+        "_looked",
         "_loop",
         "_over",
         "_owner",
@@ -75,6 +77,8 @@ class LegResponse:
         self._abort_at = leg.ends_at + GRACE_SECONDS
         self._aborted = False
         self._over = False
+        self._looked = ""
+        """The leg's position when the timer last looked at the catch-up task."""
 
     async def run(self, receive: Receive, send: Send) -> None:
         """Serve the connection until the leg is over or the client has left."""
@@ -159,6 +163,9 @@ class LegResponse:
                 self._aborted = True
                 self._request.cancel()
                 return
+            if self._looked == self._leg.position:
+                self._reader.forget()  # its client does not read
+            self._looked = self._leg.position
         elif now >= self._leg.wake_at:
             self._emit(self._leg.tick(now, _wall_ms()))
         if not self._over:

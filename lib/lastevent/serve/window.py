@@ -5,11 +5,12 @@ Subscribers hold positions, not copies: those that stand at the same place share
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from lastevent.core.cursor import CURSOR_LENGTH, Cursor
 from lastevent.core.event import Event
 from lastevent.core.wire import encode
+from lastevent.stores.base import Page
 
 WINDOW_BYTES = 4 * 2**20
 WINDOW_EVENTS = 20_000
@@ -45,26 +46,27 @@ class Run:
         self.is_empty = not frames and not passed_over
 
 
-def run_of(events: Iterable[Event], cursor: Cursor, types: Types, room: int) -> Run:
-    """Return the run of a page's ``events``, which ends at ``cursor``.
+def run_of(page: Page, types: Types, room: int) -> tuple[Run, Page]:
+    """Return the run of a page's events, and the page of those that it leaves.
 
     Of more than ``room`` bytes it is the beginning that fits, but at least one frame.
     """
     frames: list[bytes] = []
     passed_over = 0
-    reached = ""
-    for event in events:
+    for index, event in enumerate(page.events):
         if types is None or event.type in types:
             frame = encode(event)
             room -= len(frame)
             if frames and room < 0:
-                return Run(frames, Cursor.parse(reached), passed_over)
+                cursor = Cursor.parse(page.events[index - 1].id)
+                rest = page._replace(events=page.events[index:], start=cursor, truncated=False)
+                return Run(frames, cursor, passed_over), rest
             frames.append(frame)
             passed_over = 0
         else:
             passed_over += 1
-        reached = event.id
-    return Run(frames, cursor, passed_over)
+    rest = page._replace(events=(), start=page.cursor, truncated=False)
+    return Run(frames, page.cursor, passed_over), rest
 
 
 class Window:

@@ -134,6 +134,7 @@ class Engine:
                 except Exception as error:
                     call.error = translated(error)
                 _answer([call])
+            del call  # with its result, which may be megabytes
         db.close()
 
     # In the writing thread.
