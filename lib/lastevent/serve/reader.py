@@ -19,7 +19,7 @@ from lastevent.serve.window import FRAME_ID, RUN_BYTES, Run, Types, run_of
 from lastevent.stores.base import Page
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Feed:
     """One stream of a leg, and the position up to which the leg has read it."""
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["PASSING", "ApiKey", "Settings", "is_loopback"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # a comparison of all would take a ms to make
 class Settings:
     """What a process is told. Times in seconds, sizes in bytes, unless the name says otherwise."""
 
