@@ -65,7 +65,7 @@ check: setup  ## lint, format, types, layers, docs
 	$(BIN)/python -m pytest -q tests/project
 
 bench: setup peers  ## all benchmarks, beside the control and other servers (about 45 minutes)
-	@$(BIN)/python benchmarks/run.py --peers --record && $(BIN)/python benchmarks/stores.py
+	@$(BIN)/python benchmarks/run.py --peers --record && $(BIN)/python benchmarks/stores.py --counts
 
 peers: setup $(PEERS_INSTALLED) $(PEERS_MODULES)  ## what the benchmarks compare with: nchan, sse-starlette, FastAPI, Durable Streams
 	@infra/prerequisites peers

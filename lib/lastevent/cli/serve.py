@@ -23,11 +23,6 @@ needs no token. docs/settings.md lists all settings.
 """
 APP = "functions.app"
 BACKLOG = 2048
-SWITCH_SECONDS = 0.0005
-"""How long the event loop may keep the store's threads waiting for the interpreter. They need it
-for moments only, but often: with Python's 5 ms a busy loop made each commit take a hundred of
-them."""
-
 
 def add(commands: Commands) -> None:
     """Add the command."""
@@ -61,7 +56,6 @@ def call(args: argparse.Namespace) -> int:
     listener = _listen(args.host, args.port)
     host, port = listener.getsockname()[:2]
     print(f"Serving on http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
-    sys.setswitchinterval(SWITCH_SECONDS)
     # No WebSocket is served: without this, uvicorn loads the library that the bridge has for them.
     server = uvicorn.Server(uvicorn.Config(app, http="httptools", ws="none", lifespan="on"))
     try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import sys
 import threading
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from lastevent.core.cursor import Cursor
 from lastevent.core.errors import StoreUnavailable
 from lastevent.stores.base import RetentionRules, Store
 from lastevent.stores.sqlite import open_file
+from lastevent.stores.sqlite.engine import SWITCH_SECONDS
 from tests.stores.harness import (
     WAIT_SECONDS,
     append,
@@ -125,3 +127,18 @@ async def test_a_closed_store_says_so(path: Path) -> None:
         with pytest.raises(StoreUnavailable, match="closed"):
             await call
     assert await store.wakeup.wait({"s": Cursor.after(0)}, 0.01) == frozenset()
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.005, SWITCH_SECONDS), (0.0001, 0.0001)])
+async def test_a_busy_loop_gives_its_threads_the_interpreter_soon(
+    path: Path, before: float, after: float
+) -> None:
+    found = sys.getswitchinterval()
+    sys.setswitchinterval(before)
+    store = open_file(path, RetentionRules(), time.time)
+    try:
+        await append(store, "s", 1)
+        assert sys.getswitchinterval() == pytest.approx(after)
+    finally:
+        sys.setswitchinterval(found)
+        await store.close()

@@ -11,6 +11,7 @@ calls that wait on it, so an engine serves several loops, at once or one after t
 import asyncio
 import contextlib
 import sqlite3
+import sys
 import threading
 import time
 from collections import defaultdict
@@ -26,6 +27,10 @@ from lastevent.stores.sqlite.schema import connect
 READERS = 2
 MAX_GROUP = 256
 """Calls in one transaction at most."""
+
+SWITCH_SECONDS = 0.0005
+"""How long an event loop may keep these threads waiting for the interpreter. They need it for
+moments only, but often: with Python's 5 ms a busy loop made each commit take a hundred of them."""
 
 SWEEP_PAUSE = 0.05
 """Seconds between two pieces of one sweep, in which calls go on."""
@@ -104,6 +109,7 @@ class Engine:
 
     def _start(self, threads: list[threading.Thread], count: int, run: Callable[[], None]) -> None:
         with self._starting:
+            sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_SECONDS))
             while len(threads) < count and not self._closed:
                 # Daemons: a process that does not close ends nevertheless, and loses nothing that
                 # was acknowledged.
