@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -22,6 +23,7 @@ KILLED_SECONDS = 15.0
 # Below the range that the system takes ports for outgoing connections from: one that is free now
 # is still free when its server is killed and comes back.
 PORTS = range(20_000, 32_000)
+_given: deque[int] = deque(maxlen=1000)  # whose servers may not listen yet
 
 
 class ServerFailed(RuntimeError):
@@ -29,13 +31,16 @@ class ServerFailed(RuntimeError):
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on."""
+    """Return a loopback port that nobody listens on, and that was not returned just before."""
     for port in random.sample(PORTS, 100):
+        if port in _given:
+            continue
         with contextlib.closing(socket.socket()) as probe:
             try:
                 probe.bind((HOST, port))
             except OSError:
                 continue
+            _given.append(port)
             return port
     raise ServerFailed("no free port was found")
 

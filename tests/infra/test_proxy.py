@@ -146,3 +146,9 @@ async def test_it_can_be_started_again(echo: Echo) -> None:
     for _ in range(2):
         async with proxy, connected(proxy) as peer:
             assert await peer.ask(b"a\n") == b"a\n"
+
+
+def test_a_port_is_given_once() -> None:
+    """Servers that begin together listen some time after they were given theirs."""
+    ports = [free_port() for _ in range(600)]
+    assert len(set(ports)) == len(ports)
