@@ -14,7 +14,7 @@ import httpx
 from starlette.requests import Request
 from starlette.routing import Route
 
-from lastevent.core.errors import UpstreamLost, UpstreamRefused
+from lastevent.core.errors import NotFound, UpstreamLost, UpstreamRefused
 from lastevent.core.event import NewEvent
 from lastevent.core.topic import stream_name
 from lastevent.serve.app import App, leg_endpoint, router
@@ -73,6 +73,7 @@ class GrowingFile:
 
 
 def _live(name: str) -> Live:
+    stream_name(name)  # it becomes a part of an address: no file is called ".." or "a/b"
     directory = os.environ["GROWING_FILES"].rstrip("/")
     return Live(stream_name(f"file:{name}"), "files", partial(GrowingFile, f"{directory}/{name}"))
 
@@ -83,7 +84,10 @@ async def _lines(service: Service, request: Request) -> Subscription:
 
 async def resume(service: Service, stream: str) -> Live:
     """Return what pumps on, for the sweep: one line in functions/cron.py names this module."""
-    return _live(stream.removeprefix("file:"))
+    name = stream.removeprefix("file:")
+    if name == stream:
+        raise NotFound(f"{stream} is not the stream of a file")
+    return _live(name)
 
 
 routes = [Route("/api/files/{name}/stream", leg_endpoint(_lines), methods=["GET"])]

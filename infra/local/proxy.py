@@ -31,6 +31,7 @@ class Proxy(Startable):
         self._thread: threading.Thread | None = None
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
+        self._is_cut = True
         self._silent = False
         self._lost: tuple[bytes, int] = (b"", 0)
         self._unsure = 0.0
@@ -112,9 +113,13 @@ class Proxy(Startable):
         return True
 
     async def _listen(self) -> None:
+        self._is_cut = False
         self._server = await asyncio.start_server(self._accept, HOST, self.port)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_cut:  # it came in before, and gets here some turns of the loop later
+            writer.transport.abort()
+            return
         connection = _Connection(self, reader, writer, silent=self._silent)
         self._connections.add(connection)
         try:
@@ -123,6 +128,7 @@ class Proxy(Startable):
             self._connections.discard(connection)
 
     async def _end(self) -> None:
+        self._is_cut = True
         if self._server:
             self._server.close()
             self._server = None

@@ -6,19 +6,33 @@ import inspect
 import random
 from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 import uvicorn
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
-from starlette.routing import Route, Router
+from starlette.routing import BaseRoute, Route, Router
 
+from examples import growing_file
 from examples.growing_file import GrowingFile
+from functions import cron
 from infra.local.child import free_port
 from infra.local.platforms import Server
 from lastevent.client import Stream
-from lastevent.core.errors import LastEventError, UpstreamLost, UpstreamRefused
+from lastevent.core.errors import (
+    InvalidName,
+    LastEventError,
+    NotFound,
+    UpstreamLost,
+    UpstreamRefused,
+)
+from lastevent.serve.app import App, router
 from lastevent.serve.auth import mint
+from lastevent.serve.live import pumps
+from lastevent.serve.service import Service
+from lastevent.serve.settings import Settings
 from tests.project.tree import ROOT
 from tests.serve.running import InProcess
 from tests.sources.processes import WAIT_SECONDS
@@ -73,6 +87,20 @@ async def read(
             yield [event.data for event in events], after
             if over:
                 return
+
+
+@contextlib.asynccontextmanager
+async def served(
+    *routes: BaseRoute, **options: Any
+) -> AsyncIterator[tuple[Service, httpx.AsyncClient]]:
+    """The application with these routes, and a client of it."""
+    app = App(router(routes), **options)
+    app.configure(Settings(store_url="memory://", development=True, cron_secret=SECRET))
+    service = await app.begin()
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        yield service, client
+    await service.close()
 
 
 async def everything(source: GrowingFile, position: str | None = None) -> list[str]:
@@ -135,6 +163,41 @@ async def test_nobody_there() -> None:
         await everything(GrowingFile(f"http://127.0.0.1:{free_port()}/build.log"))
 
 
+async def test_what_nobody_watches_any_more_is_finished_by_the_sweep(
+    file: Path, files: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As docs/sources.md has it: one line in functions/cron.py."""
+    monkeypatch.setenv("GROWING_FILES", files)
+    monkeypatch.setattr(cron, "MODULES", {"files": "examples.growing_file"})
+    headers = {"Authorization": f"Bearer {SECRET}"}
+    async with served(*cron.routes, tasks=cron.TASKS) as (service, client):
+        write(file, "one", "two")
+        live = growing_file._live("build.log")
+        assert await pumps(service).finish(live, 0.3) == "unfinished"
+        write(file, "three", "-- end --")
+        swept = await client.post("/api/cron/sweep", headers=headers)
+        assert swept.json() == {
+            "swept": [{"stream": "file:build.log", "kind": "files", "state": "over"}]
+        }
+        page = await service.store.log.read("file:build.log", None)
+        assert [event.data for event in page.events] == ["one", "two", "three"]
+        assert page.closed
+        assert (await client.post("/api/cron/sweep", headers=headers)).json() == {"swept": []}
+
+
+async def test_what_leads_out_of_the_directory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GROWING_FILES", "http://127.0.0.1:9/logs")
+    async with served(*growing_file.routes) as (service, client):
+        for name in ("%2e%2e", ".hidden", "a%3Fb", "x" * 254):
+            answer = await client.get(f"/api/files/{name}/stream")
+            assert answer.status_code == 400, name
+            assert answer.json()["type"] == "urn:lastevent:problem:invalid-name"
+        for stream in ("file:..", "file:", "job:a"):
+            with pytest.raises((InvalidName, NotFound)):
+                await growing_file.resume(service, stream)
+        assert (await growing_file.resume(service, "file:build.log")).stream == "file:build.log"
+
+
 @pytest.mark.slow
 async def test_three_viewers_and_servers_that_are_killed(
     file: Path, files: str, tmp_path: Path
@@ -179,5 +242,7 @@ async def test_three_viewers_and_servers_that_are_killed(
 
 
 def test_the_documentation_shows_it() -> None:
-    assert inspect.getsource(GrowingFile).strip() in (ROOT / "docs" / "sources.md").read_text()
+    shown = (ROOT / "docs" / "sources.md").read_text()
+    for part in (GrowingFile, growing_file._live, growing_file._lines):
+        assert inspect.getsource(part).strip() in shown
     assert len(inspect.getsource(GrowingFile).splitlines()) < 60

@@ -1,6 +1,7 @@
 """The proxy: it passes everything on, and fails its clients in the ways that it says."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -91,6 +92,26 @@ async def test_cut_off_and_brought_back(proxy: Proxy) -> None:
     await asyncio.to_thread(proxy.restore)
     async with connected(proxy) as again:
         assert await again.ask(b"c\n") == b"c\n"
+
+
+@pytest.mark.parametrize("turns", range(3, 8))
+async def test_a_cut_is_done_in_time_though_somebody_comes_in_just_then(
+    proxy: Proxy, turns: int
+) -> None:
+    """What the loop has accepted takes some of its turns until it is a connection; in the first two
+    it is asyncio's own, which drops it."""
+
+    async def come_and_be_cut() -> None:
+        with socket.create_connection((HOST, proxy.port), WAIT_SECONDS):
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await proxy._end()
+            assert proxy._connections == set()
+
+    async with connected(proxy) as standing:
+        assert await standing.ask(b"a\n") == b"a\n"
+        await asyncio.to_thread(proxy._run, come_and_be_cut())
+        assert await standing.ask(b"b\n") == b""
 
 
 async def test_silence(proxy: Proxy, echo: Echo) -> None:

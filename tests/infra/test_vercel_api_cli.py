@@ -13,48 +13,36 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.vercel_api import Chaos, Line, Made, Phase, Script, VercelApi
+from infra.local.vercel_api import Chaos, Made, VercelApi
 from infra.vercel.build import CLI
+from tests.infra.vendor_case import SAME_MS, SCRIPT, TAIL, TEXTS
 
 pytestmark = pytest.mark.node
 
 RUN_SECONDS = 40.0
-LINES = 100
-TAIL = 6
-# The command line asks again two seconds after a cut. That is to be before READY, also where it
-# takes some seconds to start.
-READY_SECONDS = 8.0
-SCRIPT = Script(
-    phases=(Phase(0, "QUEUED"), Phase(0.1, "BUILDING"), Phase(READY_SECONDS, "READY")),
-    lines=tuple(Line(0.1 + 4.8 * number / LINES, f"line {number:03d}") for number in range(LINES)),
-)
 
 
 async def test_the_vendors_follower_sees_a_log_that_nothing_happens_to(tmp_path: Path) -> None:
     async with VercelApi(tmp_path) as api:
         made = await api.deploy(SCRIPT, age=60, chaos=Chaos(shape="flat"))
         counts = await _followed(api, made, tmp_path)
-    assert counts == dict.fromkeys(_texts(), 1)
+    assert counts == dict.fromkeys(TEXTS, 1)
 
 
 async def test_the_vendors_follower_loses_the_tail_and_doubles_lines(tmp_path: Path) -> None:
     async with VercelApi(tmp_path) as api:
-        chaos = Chaos(shape="flat", tail=2.0, tail_lines=TAIL, same_ms=10)
+        chaos = Chaos(shape="flat", tail=2.0, tail_lines=TAIL, same_ms=SAME_MS)
         made = await api.deploy(SCRIPT, age=1, chaos=chaos)
         await api.fault("cut", operations=["events"], times=1)
         counts = await _followed(api, made, tmp_path, "--wait")
         truth = await api.truth(made.id)
-    assert [line.text for line in truth.lines] == _texts()
-    lost = [text for text in _texts() if not counts[text]]
-    doubled = [text for text in _texts() if counts[text] > 1]
-    assert lost and lost == _texts()[-len(lost) :] and len(lost) <= TAIL
+    assert [line.text for line in truth.lines] == TEXTS
+    lost = [text for text in TEXTS if not counts[text]]
+    doubled = [text for text in TEXTS if counts[text] > 1]
+    assert lost and lost == TEXTS[-len(lost) :] and len(lost) <= TAIL
     assert doubled
     dates = {line.date for line in truth.lines if line.text in doubled}
     assert len(dates) == 1, "only what shares the last millisecond before the cut comes twice"
-
-
-def _texts() -> list[str]:
-    return [line.text or "" for line in SCRIPT.lines]
 
 
 async def _followed(api: VercelApi, made: Made, directory: Path, *options: str) -> Counter[str]:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from itertools import combinations
 from time import time
 from typing import Any
 
@@ -11,15 +12,17 @@ import pytest
 
 from functions import deployments as function
 from functions.deployments import resume, routes, sweep
-from infra.local.vercel_api import Chaos, VercelApi
+from infra.local.vercel_api import Chaos, Line, Phase, Script, Truth, VercelApi
 from lastevent.core.errors import ConfigError, NotFound
 from lastevent.core.wire import Message
 from lastevent.serve.live import pumps
 from lastevent.serve.settings import Settings
+from lastevent.services import deployments as deployments_module
 from lastevent.services.deployments import Deployments
 from lastevent.sources.vercel.api import VENDOR
 from lastevent.sources.vercel.logs import Pace
-from tests.serve.running import Running, Serve, any_store, state
+from tests.infra.vendor_case import SAME_MS, SCRIPT, TAIL, TEXTS
+from tests.serve.running import WAIT_SECONDS, Running, Serve, any_store, state
 
 SECRET = "s" * 40
 SPEED = 40
@@ -29,6 +32,12 @@ SITE = {"name": "shop", "files": FILES}
 ServeDeployments = Callable[..., Awaitable[Running]]
 
 QUICK = Pace(poll=0.1, look=0.2, quiet=0.6, announced=0.6)
+
+LET_GO_ON = Script(
+    phases=(Phase(0, "BLOCKED"), Phase(3.0, "BUILDING"), Phase(3.6, "READY")),
+    lines=tuple(Line(3.0 + number / 20, f"line {number}") for number in range(10)),
+    reason="Nobody has let it go on yet.",
+)
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +95,17 @@ def lines(messages: list[Message]) -> list[dict[str, Any]]:
     return [line for line in logs if line["id"].startswith("evt_")]
 
 
+def check_lines(messages: list[Message], truth: Truth) -> None:
+    """Each line once, after all that precede it, but for one that was not to be seen when a line
+    that follows it was."""
+    told = [line["id"] for line in lines(messages)]
+    assert sorted(told) == sorted(truth.ids)
+    places = {line.id: (place, line.visible) for place, line in enumerate(truth.lines)}
+    for before, after in combinations(told, 2):
+        (place, seen), (later_place, later_seen) = places[before], places[after]
+        assert place < later_place or seen < later_seen, (before, after)
+
+
 async def test_publish_follow_ask_and_hand_over(
     serve_deployments: ServeDeployments, vercel: VercelApi
 ) -> None:
@@ -141,7 +161,78 @@ async def test_it_goes_on_where_another_server_left_off(
     async with server.leg(path(made.id, "stream"), last_event_id=cursor) as leg:
         messages += await leg.until("end")
     truth = await vercel.truth(made.id)
-    assert sorted(line["id"] for line in lines(messages)) == sorted(truth.ids)
+    check_lines(messages, truth)
+
+
+@any_store
+async def test_nothing_is_lost_or_doubled_where_the_vendors_follower_does_both(
+    serve_deployments: ServeDeployments, vercel: VercelApi
+) -> None:
+    """What that one makes of it is in tests/infra/test_vercel_api_cli.py."""
+    server = await serve_deployments()
+    chaos = Chaos(
+        shape="mixed",
+        tail=1.0,
+        tail_lines=TAIL,
+        same_ms=SAME_MS,
+        duplicates=0.3,
+        echo=0.3,
+        shuffled=True,
+    )
+    made = await vercel.deploy(SCRIPT, speed=6, chaos=chaos)
+    messages: list[Message] = []
+    async with server.leg(path(made.id, "stream")) as leg:
+
+        async def tell(count: int) -> None:
+            while len(lines(messages)) < count:
+                messages.extend(await leg.notes(1))
+
+        # Each of these meets the poll that comes next.
+        for count in (20, 50, 80, len(TEXTS) - TAIL + 2):
+            await tell(count)
+            await vercel.fault("cut", operations=["events"], times=1)
+            await tell(count + 1)
+            await vercel.fault("delay", operations=["events"], seconds=0.2, times=1)
+        await vercel.fault("status", operations=["events"], status=429, retry_after=0.3, times=1)
+        messages += await leg.until("end")
+    truth = await vercel.truth(made.id)
+    assert [line["id"] for line in lines(messages)] == truth.ids
+    assert [line["text"] for line in lines(messages)] == TEXTS
+    states = [json.loads(message.data) for message in messages if message.type == "state"]
+    assert states[-1]["over"] is True
+
+
+@any_store
+async def test_one_that_was_blocked_has_a_log_once_it_is_let_go_on(
+    serve_deployments: ServeDeployments, vercel: VercelApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever watched it had come to an end. It is seen again as it is built, and afterwards."""
+    monkeypatch.setattr(deployments_module, "FRESH_SECONDS", 0.1)
+    server = await serve_deployments()
+
+    async def becomes(id: str, state: str) -> None:
+        async with asyncio.timeout(WAIT_SECONDS):
+            while (await server.client.get(path(id, "status"))).json()["state"] != state:
+                await asyncio.sleep(0.05)
+
+    building, built = [(await vercel.deploy(LET_GO_ON)).id for _ in range(2)]
+    ends = await asyncio.gather(follow(server, building), follow(server, built))
+    for *_, last, _ in ends:
+        told = json.loads(last.data)
+        assert (told["state"], told["over"], told["error"]) == ("blocked", True, LET_GO_ON.reason)
+    for id, end in zip((building, built), ends, strict=True):
+        async with server.leg(path(id, "stream"), last_event_id=end[-1].id) as leg:
+            assert leg.answer.status_code == 204, "as long as it is blocked, that is all"
+
+    await becomes(building, "building")
+    views = [await follow(server, building)]
+    await becomes(built, "ready")
+    async with server.leg(path(built, "stream"), last_event_id=ends[1][-1].id) as leg:
+        views.append(await leg.until("end"))  # who had seen the end sees what followed
+    for id, messages in zip((building, built), views, strict=True):
+        assert [line["id"] for line in lines(messages)] == (await vercel.truth(id)).ids
+        told = json.loads(messages[-2].data)
+        assert (told["readyState"], told["over"]) == ("READY", True)
 
 
 @any_store

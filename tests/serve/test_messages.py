@@ -124,22 +124,41 @@ CALLERS: dict[str, dict[str, str]] = {
 }
 
 WHO = ("ann", "paul", "bob", "pia", "paul as client", "ann as professional")
-MATRIX: dict[str, tuple[int, ...]] = {
+
+
+@dataclass(frozen=True)
+class No:
+    """A refusal: its status, and the words by which it says which rule it follows."""
+
+    status: int
+    rule: str
+
+
+TOKEN = No(401, "send a token")
+ROLE = No(403, "between clients and professionals")
+BEGIN = No(403, "only a client begins a conversation")
+SELF = No(400, "nobody has a conversation with themselves")
+OTHER = No(403, "in this conversation you are the ")
+EDIT, DELETE = (No(403, f"only who sent a message may {what} it") for what in ("edit", "delete"))
+HIDE = No(404, f"there is no conversation {PAIR}")
+NONE = No(404, "there is no message 9 in this conversation")
+
+MATRIX: dict[str, tuple[int | No, ...]] = {
     #                   ann  paul bob  pia  paul as client, ann as professional
-    "begin with paul": (201, 403, 201, 403, 400, 403),
-    "begin with pia": (201, 403, 201, 403, 201, 403),
-    "reply": (201, 201, 404, 404, 403, 403),
+    "begin with paul": (201, BEGIN, 201, BEGIN, SELF, BEGIN),
+    "begin with pia": (201, BEGIN, 201, BEGIN, 201, BEGIN),
+    "reply": (201, 201, HIDE, HIDE, OTHER, OTHER),
     "list": (200, 200, 200, 200, 200, 200),
-    "history": (200, 200, 404, 404, 403, 403),
-    "delivered": (200, 200, 404, 404, 403, 403),
-    "read": (200, 200, 404, 404, 403, 403),
-    "typing": (204, 204, 404, 404, 403, 403),
-    "edit ann's": (200, 403, 404, 404, 403, 403),
-    "edit paul's": (403, 200, 404, 404, 403, 403),
-    "edit none": (404, 404, 404, 404, 403, 403),
-    "delete ann's": (204, 403, 404, 404, 403, 403),
-    "delete paul's": (403, 204, 404, 404, 403, 403),
-    "delete none": (404, 404, 404, 404, 403, 403),
+    "history": (200, 200, HIDE, HIDE, OTHER, OTHER),
+    "delivered": (200, 200, HIDE, HIDE, OTHER, OTHER),
+    "read": (200, 200, HIDE, HIDE, OTHER, OTHER),
+    "typing": (204, 204, HIDE, HIDE, OTHER, OTHER),
+    "edit ann's": (200, EDIT, HIDE, HIDE, OTHER, OTHER),
+    "edit paul's": (EDIT, 200, HIDE, HIDE, OTHER, OTHER),
+    "edit none": (NONE, NONE, HIDE, HIDE, OTHER, OTHER),
+    "delete ann's": (204, DELETE, HIDE, HIDE, OTHER, OTHER),
+    "delete paul's": (DELETE, 204, HIDE, HIDE, OTHER, OTHER),
+    "delete none": (NONE, NONE, HIDE, HIDE, OTHER, OTHER),
     "presence": (200, 200, 200, 200, 200, 200),
     "events": (200, 200, 200, 200, 200, 200),
 }
@@ -156,11 +175,12 @@ async def test_who_may_do_what(chat: Chat, action: str) -> None:
     for who, headers in CALLERS.items():
         url = f"/api/{it.path}"
         answer = await server.client.request(it.method, url, json=it.body, headers=headers)
-        status = expected.get(who, 401 if who == "nobody" else 403)
+        said = expected.get(who, TOKEN if who == "nobody" else ROLE)
+        status = said.status if isinstance(said, No) else said
         assert answer.status_code == status, (who, answer.text)
-        if status >= 400:
+        if isinstance(said, No):
             assert answer.headers["content-type"] == "application/problem+json"
-            assert len(answer.json()["detail"]) > 20, "a sentence says which rule"
+            assert said.rule in answer.json()["detail"], who
             hidden = answer.text + str(answer.headers)
             assert "hello" not in hidden
             assert "good day" not in hidden
@@ -169,6 +189,38 @@ async def test_who_may_do_what(chat: Chat, action: str) -> None:
         elif action == "presence":
             known = {"ann": ["paul"], "paul": ["ann"]}.get(who, [])
             assert [seen["user"] for seen in answer.json()["users"]] == known
+
+
+@any_store
+async def test_a_client_whom_another_client_names_hears_it_and_no_more(chat: Chat) -> None:
+    """There is no list of users: whoever is named is taken to be a professional."""
+    server = await chat()
+    async with server.leg("/api/sse", **token("bob")) as leg:
+        await leg.until("live")
+        sent = await post(server, "ann", "send", **SEND | {"to": "bob"})
+        assert sent.status_code == 201, sent.text
+        ((type, data),), _ = await after(leg, 1)
+        assert (type, data["text"], data["from"]) == ("message", "x", "ann")
+    id = sent.json()["conversation"]
+    (listed,) = (await get(server, "ann", "/api/messages"))["conversations"]
+    assert listed["with"] == {"id": "bob", "name": None, "role": "professional"}
+    assert (await get(server, "bob", "/api/messages"))["conversations"] == []
+    for name, it in ACTIONS.items():
+        path, body = it.path.replace(PAIR, id), dict(it.body or {})
+        if "conversation" in body:
+            body["conversation"] = id
+        elif path == it.path:
+            continue  # it is about no conversation
+        answer = await server.client.request(
+            it.method, f"/api/{path}", json=body, headers=token("bob")
+        )
+        assert answer.status_code == 403, (name, answer.text)
+        assert "you are the professional, and your token says client" in answer.json()["detail"]
+    seen = await get(server, "bob", "/api/presence?users=ann")
+    assert seen["users"] == [], "nor is it told who is online"
+    back = await post(server, "bob", "send", **SEND | {"to": "ann"})
+    assert back.status_code == 201, back.text
+    assert back.json()["conversation"] != id, "one of its own, in which ann can do as little"
 
 
 @any_store

@@ -30,6 +30,7 @@ from lastevent.sources.pumps import Pumps
 from lastevent.sources.vercel.api import ApiRefused, VercelApi
 from lastevent.sources.vercel.progress import Took
 from lastevent.sources.vercel.snapshot import Snapshot
+from lastevent.sources.vercel.telling import Telling
 from lastevent.stores.base import Record, RetentionRules, Store
 from lastevent.stores.memory import open_url
 from tests.sources.trouble import Trouble
@@ -41,11 +42,12 @@ SITE = Site("shop", (SiteFile("index.html", b"<h1>Hi</h1>"),))
 
 
 class FakeApi(VercelApi):
-    """Says ``now``, or raises it; counts what it is asked."""
+    """Says ``now``, or raises it or a deployment's own trouble; counts what it is asked."""
 
     def __init__(self) -> None:
         super().__init__("fake-token")
         self.now: Snapshot | Exception = BUILDING
+        self.troubles: dict[str, Exception] = {}
         self.asked: list[str] = []
         self.created: list[Any] = []
         self.uploaded: list[bytes] = []
@@ -54,9 +56,10 @@ class FakeApi(VercelApi):
     async def deployment(self, id: str) -> Snapshot:
         self.asked.append(id)
         await asyncio.sleep(0)
-        if isinstance(self.now, Exception):
-            raise self.now
-        return self.now
+        now = self.troubles.get(id, self.now)
+        if isinstance(now, Exception):
+            raise now
+        return now
 
     async def upload(self, content: bytes) -> str:
         self.uploaded.append(content)
@@ -283,6 +286,54 @@ async def test_an_old_log_is_forgotten_when_somebody_wants_it(
     assert await store.records.get(UNSETTLED, "dpl_a") is not None, "the sweep forgets it again"
 
 
+async def end_blocked(store: Store, api: FakeApi) -> None:
+    """Have a deployment blocked, and its log at its end with that."""
+    api.now = replace(BUILDING, ready_state="BLOCKED", error="no seat")
+    last = Telling.parse(None).last(api.now, lost=False)
+    await store.log.append("deploy:dpl_a", last.events, close=True)
+
+
+@pytest.mark.parametrize("by_sweep", [False, True], ids=["opened", "swept"])
+@pytest.mark.parametrize("now", [BUILDING, READY], ids=["building", "ready"])
+async def test_a_log_that_ended_blocked_is_forgotten_once_its_deployment_is_let_go_on(
+    deployments: Deployments,
+    store: Store,
+    api: FakeApi,
+    clock: Clock,
+    now: Snapshot,
+    by_sweep: bool,
+) -> None:
+    async def looked_at() -> bool:
+        clock.now += 10
+        await (deployments.sweep() if by_sweep else deployments.open("dpl_a"))
+        return (await store.log.describe("deploy:dpl_a")).exists
+
+    await end_blocked(store, api)
+    await deployments.get("dpl_a")
+    assert await looked_at(), "it is blocked still"
+    api.now = now
+    assert not await looked_at()
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        NewEvent("failure", "{}"),
+        NewEvent("log", '{"readyState":"BLOCKED"}'),
+        NewEvent("state", '{"readyState":"READY"}'),
+        NewEvent("state", "BLOCKED"),
+    ],
+    ids=["given-up", "said", "ready", "odd"],
+)
+async def test_a_log_that_ended_otherwise_stays(
+    deployments: Deployments, store: Store, last: NewEvent
+) -> None:
+    await store.log.append("deploy:dpl_a", [last], close=True)
+    await deployments.open("dpl_a")
+    await deployments.sweep()
+    assert (await store.log.describe("deploy:dpl_a")).exists
+
+
 async def test_the_sweep_settles(
     deployments: Deployments, store: Store, api: FakeApi, clock: Clock
 ) -> None:
@@ -322,6 +373,46 @@ async def test_the_sweep_passes_over_what_is_gone_or_away(
     api.now = ApiRefused("deleted", 404)
     assert (await deployments.sweep())[0]["state"] == "gone"
     assert await store.records.get(UNSETTLED, "dpl_a") is None
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        ApiRefused("odd, said the vendor", 400),
+        ApiRefused("who are you, said the vendor", 401),
+        UpstreamLost("away, said the vendor"),
+        ValueError("said nobody"),
+    ],
+    ids=["refused", "unknown", "away", "unforeseen"],
+)
+async def test_one_that_fails_keeps_no_other_from_the_sweep(
+    deployments: Deployments,
+    store: Store,
+    api: FakeApi,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+    trouble: Exception,
+) -> None:
+    await DeploymentRecords(store).unsettle("dpl_0")
+    api.troubles["dpl_0"] = trouble
+    await deployments.publish(SITE, "ada")
+    clock.now += 10
+    assert await deployments.sweep() == [
+        {"stream": "deploy:dpl_0", "kind": "deployments", "state": "failed"},
+        {"stream": "deploy:dpl_a", "kind": "deployments", "state": "building"},
+    ]
+    assert f"dpl_0 is not settled: {trouble}" in caplog.text
+    assert ("Traceback" in caplog.text) == isinstance(trouble, ValueError)
+    assert await store.records.get(UNSETTLED, "dpl_0") is not None, "the next sweep tries again"
+
+
+async def test_trouble_of_the_store_is_the_whole_sweeps(store: Store, api: FakeApi) -> None:
+    deployments = Deployments(Trouble(before=1, only="get").over(store), api, Pumps(store).forget)
+    for id in ("dpl_0", "dpl_a"):
+        await DeploymentRecords(store).unsettle(id)
+    with pytest.raises(StoreUnavailable):
+        await deployments.sweep()
+    assert api.asked == []
 
 
 async def test_what_was_followed_only_is_not_kept_for_ever(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import aclosing
 from time import monotonic, time
 from typing import Any
 
@@ -127,6 +128,31 @@ async def test_products_are_drafts_and_quantities_arrive(store: Store, shop: Sho
     told = await run(orders.workflow(), context, SYNC)
     assert told["shopify_sync"] == {"products": 2, "createdInShop": 2, "pieces": 23, "shop": SHOP}
     await arrived_once(shop)
+
+
+async def test_a_product_comes_with_its_picture_its_cost_and_its_barcode(
+    store: Store, shop: Shopify
+) -> None:
+    """Of pictures those that could be had; and nothing where the order says nothing."""
+    rows = (
+        "sku,name,qty,price,barcode,image url",
+        f"MUG-01,Blue mug,2,4.50,4006381333931,{shop.cdn}/mug.png",
+        f"PLT-02,Red plate,1,,,{shop.cdn}/gone.png",
+    )
+    context = Context("\n".join(rows).encode())
+    images = Images([shop.environment["LASTEVENT_IMAGE_HOSTS"]])
+    api = ShopifyApi(shop.shop, shop.token, shop.api_url)
+    async with aclosing(PurchaseOrders(store, images, shop=Shop(api))) as orders:
+        told = await run(orders.workflow(), context, [*BEFORE, "image_attachment", *SYNC])
+    assert told["image_attachment"] == {
+        "images": 1,
+        "refused": 1,
+        "reasons": ["the host does not know the image (404)"],
+    }
+    state = await shop.state()
+    assert state.files == {"MUG-01": [f"{shop.cdn}/mug.png"], "PLT-02": []}
+    assert state.costs == {"MUG-01": "4.50", "PLT-02": None}
+    assert state.barcodes == {"MUG-01": "4006381333931", "PLT-02": ""}
 
 
 async def test_without_a_shop_it_is_skipped_and_says_why(store: Store, shop: Shopify) -> None:

@@ -18,7 +18,7 @@ SHOP = "local-shop.myshopify.com"
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the shop holds: pieces by SKU, statuses, titles and files; and what was done to it.
+    """What the shop holds, by SKU, and what was done to it.
 
     ``creates`` and ``updates`` are counts by handle, ``moved`` every change of stock as
     {"item", "before", "after", "document"}.
@@ -31,6 +31,8 @@ class State:
     creates: Mapping[str, int]
     updates: Mapping[str, int]
     moved: Sequence[Mapping[str, Any]]
+    costs: Mapping[str, str | None]
+    barcodes: Mapping[str, str]
 
 
 class Shopify(Faulty):
@@ -87,6 +89,8 @@ class Shopify(Faulty):
             told["creates"],
             told["updates"],
             told["moved"],
+            {it["sku"]: it["cost"] for _, it in variants},
+            {it["sku"]: it["barcode"] for _, it in variants},
         )
 
     async def empty(self) -> None:

@@ -24,6 +24,7 @@ needs no token. docs/settings.md lists all settings.
 APP = "functions.app"
 BACKLOG = 2048
 
+
 def add(commands: Commands) -> None:
     """Add the command."""
     parser = add_command(

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import math
+import random
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
@@ -25,6 +27,9 @@ SWEEP_MARGIN_SECONDS = 5.0
 is less."""
 
 MAX_AT_ONCE = 32
+SHORTEST_TURN_SECONDS = 2.0
+"""What a sweep gives a source at least: in less it would hardly be asked for anything."""
+
 RETRY_SECONDS = 10.0
 
 Resume = Callable[[Service, str], Awaitable[Live]]
@@ -66,23 +71,31 @@ async def sweep(
     """Pump what nobody watches and what is not at its end; return what became of each.
 
     ``resumes`` tells by its kind how a source is made again. One that fails does not keep the
-    others from their turn.
+    others from their turn, nor does one that goes on for longer than the sweep.
     """
     until = _ends_at(invocation)
     turns = asyncio.Semaphore(MAX_AT_ONCE)
+    unfinished = await pumps(service).unfinished()
+    # Should there be no time for some of them, they are others each time.
+    random.shuffle(unfinished)
+    waiting = len(unfinished)
 
     async def finish(stream: str, kind: str) -> dict[str, str]:
+        nonlocal waiting
         async with turns:
-            outcome = await _finish(service, stream, resumes.get(kind), until)
+            ends_at = _turn_ends_at(until, waiting)
+            waiting -= 1
+            outcome = await _finish(service, stream, resumes.get(kind), ends_at)
         return {"stream": stream, "kind": kind, "state": outcome}
 
-    unfinished = await pumps(service).unfinished()
     return await asyncio.gather(*(finish(stream, kind) for stream, kind in unfinished))
 
 
 async def _finish(service: Service, stream: str, resume: Resume | None, until: float) -> str:
     if resume is None:
         return "unknown"
+    if until <= asyncio.get_running_loop().time():
+        return "unfinished"
     try:
         live = await resume(service, stream)
         seconds = until - asyncio.get_running_loop().time()
@@ -95,6 +108,18 @@ async def _finish(service: Service, stream: str, resume: Resume | None, until: f
     except Exception:
         log.exception("%s could not be swept", stream)
     return "failed"
+
+
+def _turn_ends_at(until: float, waiting: int) -> float:
+    """Return when the turn ends that begins now, while ``waiting`` sources wait, its own among
+    them.
+
+    Those that find no place now get one when others have had their turn: what is left of the time
+    is shared out so that all of them can.
+    """
+    now = asyncio.get_running_loop().time()
+    share = (until - now) / math.ceil(waiting / MAX_AT_ONCE)
+    return min(until, now + max(share, SHORTEST_TURN_SECONDS))
 
 
 def _ends_at(invocation: Invocation) -> float:

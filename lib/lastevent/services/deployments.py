@@ -9,20 +9,23 @@ record, by which the sweep finds it.
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from time import monotonic, time
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from lastevent.core.errors import (
     Conflict,
     Forbidden,
     InvalidRequest,
+    LastEventError,
     NotFound,
+    StoreUnavailable,
     TooLarge,
     Transient,
     UpstreamLost,
     UpstreamRefused,
 )
+from lastevent.core.event import Event
 from lastevent.services.deployment import (
     CODE_SECONDS,
     Deployment,
@@ -35,6 +38,7 @@ from lastevent.sources.base import Source
 from lastevent.sources.vercel.api import ApiRefused, VercelApi
 from lastevent.sources.vercel.logs import DeploymentLog, Pace
 from lastevent.sources.vercel.snapshot import Snapshot
+from lastevent.sources.vercel.telling import ended_blocked
 from lastevent.stores.base import Record, Store
 
 log = logging.getLogger("lastevent")
@@ -48,8 +52,13 @@ INLINE_BYTES = 64 * 1024
 HOST_SECONDS = 60.0
 MAX_HOSTS = 1000
 
-Forget = Callable[[str, float], Awaitable[bool]]
-"""``forget(stream, seconds)`` deletes a stream that was closed so long ago; says whether it did."""
+
+class Forget(Protocol):
+    """pumps.Pumps.forget: deletes a stream that was closed so long ago; says whether it did."""
+
+    async def __call__(
+        self, stream: str, seconds: float, which: Callable[[Event], bool] | None = None
+    ) -> bool: ...
 
 
 class Deployments:
@@ -141,11 +150,12 @@ class Deployments:
     async def open(self, id: str) -> Deployment:
         """Return a deployment whose log somebody wants to read; raises as ``get`` does.
 
-        A log that has been there for long enough is forgotten first, so that it is fetched anew.
+        A log that has been there for long enough, or ended where its deployment was blocked for a
+        time, is forgotten first, so that it is fetched anew.
         """
         deployment = await self.get(id)
+        await self._forget_log(deployment)
         if deployment.is_final:
-            await self._forget(stream_of(id), self._log_seconds)
             await self._records.unsettle(id)
         return deployment
 
@@ -179,7 +189,10 @@ class Deployments:
         return changed
 
     async def sweep(self) -> list[dict[str, object]]:
-        """Bring what is unsettled up to date, and forget old logs; return what was done."""
+        """Bring what is unsettled up to date, and forget old logs; return what was done.
+
+        One that fails does not keep the others from their turn.
+        """
         done: list[dict[str, object]] = []
         for id in await self._records.unsettled():
             try:
@@ -189,20 +202,33 @@ class Deployments:
                 state = "gone"
             except Forbidden:
                 state = "forbidden"
+            except StoreUnavailable:
+                raise  # the others have the same store
+            except Exception as error:
+                told = isinstance(error, LastEventError)
+                log.warning("%s is not settled: %s", id, error, exc_info=not told)
+                state = "failed"
             if state is not None:
                 done.append({"stream": stream_of(id), "kind": KIND, "state": state})
         return done
 
     async def _settle(self, id: str) -> str | None:
         deployment = await self.get(id)
+        forgotten = await self._forget_log(deployment)
         if not deployment.is_final:
             return deployment.state
-        stream = stream_of(id)
-        forgotten = await self._forget(stream, self._log_seconds)
-        if forgotten or not (await self._log.describe(stream)).exists:
+        if forgotten or not (await self._log.describe(stream_of(id))).exists:
             await self._records.settle(id)
             return "forgotten" if forgotten else "settled"
         return None
+
+    async def _forget_log(self, deployment: Deployment) -> bool:
+        """Forget a log that is old, or that ended because of a state which is over; return whether
+        that was so."""
+        stream = stream_of(deployment.id)
+        if deployment.is_final and await self._forget(stream, self._log_seconds):
+            return True
+        return deployment.state != "blocked" and await self._forget(stream, 0.0, ended_blocked)
 
     async def aclose(self) -> None:
         """Let go of the connections."""

@@ -9,10 +9,11 @@ import asyncio
 import contextlib
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from time import time
 
 from lastevent.core.errors import Transient
+from lastevent.core.event import Event
 from lastevent.core.extent import Extent
 from lastevent.sources.keeper import KIND, Keeper, Live, Outcome, register
 from lastevent.sources.pump import FAILURE
@@ -79,24 +80,28 @@ class Pumps:
         """Take a source off that list: nobody can make it again."""
         await self._store.records.delete(KIND, stream)
 
-    async def forget(self, stream: str, seconds: float) -> bool:
+    async def forget(
+        self, stream: str, seconds: float, which: Callable[[Event], bool] | None = None
+    ) -> bool:
         """Delete the stream if it was closed more than ``seconds`` ago; return whether it was.
 
-        Then its source can be pumped anew. It happens under the stream's lease, so that nobody
-        deletes what another has begun to fetch again.
+        ``which``: and only if it says so of the stream's last event. Then its source can be pumped
+        anew. It happens under the stream's lease, so that nobody deletes what another has begun to
+        fetch again.
         """
-        extent = await self._store.log.describe(stream)
-        return _is_old(extent, seconds) and await self._delete(stream, extent)
-
-    async def retry(self, stream: str, seconds: float) -> bool:
-        """The same, but only for a stream that ended with a failure of its source."""
         log = self._store.log
         extent = await log.describe(stream)
         if not _is_old(extent, seconds):
             return False
-        newest = (await log.read(stream, extent.newest(1))).events
-        failed = bool(newest) and newest[-1].type == FAILURE
-        return failed and await self._delete(stream, extent)
+        if which is not None:
+            newest = (await log.read(stream, extent.newest(1))).events
+            if not newest or not which(newest[-1]):
+                return False
+        return await self._delete(stream, extent)
+
+    async def retry(self, stream: str, seconds: float) -> bool:
+        """The same, for a stream that ended with a failure of its source."""
+        return await self.forget(stream, seconds, lambda last: last.type == FAILURE)
 
     async def _delete(self, stream: str, extent: Extent) -> bool:
         leases = self._store.leases

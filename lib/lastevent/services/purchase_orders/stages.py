@@ -77,6 +77,7 @@ class PurchaseOrders:
                     weight=3,
                     retries=8,
                     seconds=3600,
+                    backoff_seconds=3,
                     longest_backoff_seconds=300,
                 ),
                 Stage("status_update", self.finish, weight=0.5, retries=5),

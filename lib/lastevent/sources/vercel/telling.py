@@ -12,11 +12,12 @@ times by which the end of the log is known.
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from lastevent.core.event import NewEvent
+from lastevent.core.event import Event, NewEvent
 from lastevent.sources.base import MAX_BATCH_BYTES, Batch
 from lastevent.sources.vercel.events import LogEvent
 from lastevent.sources.vercel.progress import Progress, Took
@@ -128,6 +129,14 @@ class Telling:
             return []
         self._progress_told = text
         return [_event("progress", {"percent": self.progress.percent, "text": text})]
+
+
+def ended_blocked(last: Event) -> bool:
+    """Whether a log that ends with this event does so because its deployment was blocked."""
+    if last.type == "state":
+        with suppress(ValueError, TypeError, KeyError):  # whoever may append may have closed it
+            return bool(json.loads(last.data)["readyState"] == "BLOCKED")
+    return False
 
 
 def _line(event: LogEvent, progress: Progress) -> NewEvent:
