@@ -10,7 +10,7 @@
  *     });
  *
  * The follower decides; this module carries it out: requests, time limits, pauses, and polls while
- * no stream gets through. It needs fetch and runs in browsers and in Node.
+ * no stream gets through, by a clock of their own. It needs fetch and runs in browsers and in Node.
  */
 
 import { call } from "./lastevent/call.js";
@@ -59,16 +59,19 @@ import { watch } from "./lastevent/watch.js";
  * @property {(opening: Opening) => void} [onOpen] hears of each leg that opens
  * @property {(time: number | null) => void} [onBeat] hears of each heartbeat, with the server's
  *   time in Unix ms, null where it says none
+ * @property {(ms: number) => void} [onPause] hears of each planned end, with the ms it asks for
  * @property {typeof fetch} [fetch] used in the place of the global one
  * @property {Transport} [transport] used in the place of Server-Sent Events
  */
 
 /**
- * What follows a leg if the stream goes on: a pause of so many ms, 0 for none. `told` is the state
- * meanwhile, where it is another; what happens to the page may end it after `least` ms.
+ * What follows a leg if the stream goes on: a pause of so many ms, or until `notBefore`, if that is
+ * later. With a `reason` it is told, and what happens to the page may end it.
  *
- * @typedef {{ ms: number, told?: State, least?: number }} Pause
+ * @typedef {{ ms: number, reason?: string }} Pause
  */
+
+/** How a leg with this token was answered. @typedef {Answer & { token: string | null }} Answered */
 
 const ATTEMPTS = 10;
 const POLL = 30_000;
@@ -84,12 +87,15 @@ const HOLD_MARGIN = 15_000;
 const LEAST = 1000;
 /** The status of what is too large for us: asking again is no use. */
 const TOO_LARGE = 413;
-const LOST = "events were lost";
-const EXPIRED = "the token has expired";
-const TROUBLE = "the server has trouble";
+/** How a leg is over when polls have gone on from where it was asked for. */
+const PASSED = "passed";
+/** The refusals that asking again does not change. */
+const FINAL = /^4(?!08|29)/;
+/** The states in which a stream is wanted and does not stand. */
+const WANTING = /ing$/;
 const CUT = "the connection was cut";
-const UNREACHABLE = "the server cannot be reached";
-const SILENT = "nothing was heard for two heartbeats";
+/** What becomes of a leg that was open when the network went, once that is back. */
+const AWAY = new Error("the network was away");
 
 /** One stream, or several in one URL, or anything else that serves legs. It starts at once. */
 export class Stream {
@@ -113,14 +119,28 @@ export class Stream {
   #renewed = false;
   #lost = false;
   #gaveUp = false;
+  /** Why there is no stream, and since when, in Unix ms. */
+  #reason = "no answer yet";
+  #lostAt = Date.now();
   /** Whether the last poll was answered, and when it began. */
   #polls = false;
-  #polledAt = -Infinity;
+  #polledAt = 0;
+  /** Whether a poll is under way that stands in for a stream. */
+  #isPolling = false;
+  /** Until the next one. @type {ReturnType<typeof setTimeout> | undefined} */
+  #pollTimer;
+  /** The end, if one was answered with that. @type {State | null} */
+  #end = null;
   /** The page was left: nothing is asked for until it is back. */
   #away = false;
   #abort = new AbortController();
-  /** @type {ReturnType<typeof watch> | null} */
-  #watch = null;
+  #pollAbort = new AbortController();
+  /** Of the leg that was open when the network went. @type {AbortController | null} */
+  #suspect = null;
+  /** When the pause ends, in Unix ms; 0 where there is none. */
+  #due = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
   #endPause = () => {};
   /** When the page may end the pause. */
   #until = Infinity;
@@ -142,8 +162,10 @@ export class Stream {
       () => this.#back(),
       () => {
         this.#away = true;
-        this.#abort.abort(new Error("the page was left"));
+        this.#abort.abort();
+        this.#expectPoll();
       },
+      () => (this.#suspect = this.#abort),
     );
     // Not before the caller holds the stream that its callbacks may speak of.
     queueMicrotask(() => this.#start());
@@ -162,12 +184,13 @@ export class Stream {
   /** Try at once: end the pause after a failure, or begin again where it was given up. */
   reconnect() {
     const { name } = this.state;
-    if (name === "reconnecting" || name === "polling") this.#endPause();
-    if (name === "disconnected" || name === "denied") {
-      this.#follower.failures = 0;
-      this.#renewed = this.#polls = false;
-      this.#start();
-    }
+    if (name === "connected" || name === "ended") return;
+    this.notBefore = 0;
+    if (WANTING.test(name)) return this.#endPause();
+    this.#follower.failures = 0;
+    this.#renewed = this.#polls = false;
+    this.#end = null;
+    this.#start();
   }
 
   /** End it for good. Nothing is called afterwards. */
@@ -176,6 +199,7 @@ export class Stream {
     this.state = { name: "disconnected", reason: "closed" };
     this.#forgetPage();
     this.#abort.abort();
+    this.#expectPoll();
     this.#endPause();
   }
 
@@ -184,7 +208,7 @@ export class Stream {
     this.#running = true;
     this.#tell({ name: "connecting" });
     while (!this.#closed) {
-      const next = await this.#next();
+      const next = this.#end ?? (await this.#next());
       if (!("name" in next)) await this.#stayAway(next);
       else {
         this.#running = false; // before it is told: who hears of it may call reconnect
@@ -193,14 +217,14 @@ export class Stream {
     }
   }
 
-  /** Run a leg; where that fails too often, poll too. @returns {Promise<State | Pause>} */
+  /** Run a leg, or a poll where no stream is wanted. @returns {Promise<State | Pause>} */
   async #next() {
     const follower = this.#follower;
-    const { realtime = true, attempts = ATTEMPTS, poll = POLL } = this.#options;
-    const every = poll || POLL;
+    const { realtime = true, poll = POLL, onPause } = this.#options;
     if (this.#away) return { ms: Infinity };
-    const answer = await (realtime ? this.#leg(this.#stream, true) : this.#polled());
-    if (this.#away) return { ms: 0 };
+    const abort = (this.#abort = new AbortController());
+    const answer = await (realtime ? this.#leg(this.#stream, abort, true) : this.#polled(abort));
+    if (this.#away || this.#end || follower.over === PASSED) return { ms: 0 };
     const isPlanned = follower.over === "rotate";
     if (isPlanned) this.counts.plannedEnds += 1;
     else if (this.#opened && follower.over !== "end") this.counts.cuts += 1;
@@ -208,80 +232,121 @@ export class Stream {
     if (verdict) return verdict;
     const isWell = !realtime && this.#polls;
     if (isWell) follower.failures = 0;
-    let least = answer.retryAfter;
-    const pause = isWell ? null : follower.pause(performance.now(), Math.random(), least);
-    if (isPlanned) return { ms: pause ?? 0 };
-    const trouble = follower.over === "error" ? TROUBLE : answer.detail || CUT;
-    const reason = isWell ? "" : trouble;
-    const isInNeed = pause === null || follower.failures >= POLL_AFTER;
-    const isDue = Date.now() - this.#polledAt >= every - LEAST;
-    if (realtime && poll && isInNeed && isDue && !this.#closed) {
-      const answer = await this.#polled();
-      if (this.#away) return { ms: 0 };
-      const verdict = this.#verdict(answer);
-      if (verdict) return verdict;
-      least = Math.max(least, answer.retryAfter);
+    const now = Date.now();
+    this.notBefore = Math.max(this.notBefore, now + answer.retryAfter);
+    // What it failed by is over, if that was the network's absence.
+    const chance = abort.signal.reason === AWAY ? 0 : Math.random();
+    const pause = isWell ? poll || POLL : follower.pause(now, chance);
+    if (isPlanned && pause !== null) {
+      this.notBefore = now + pause;
+      call(onPause, pause);
+      return { ms: 0 };
+    }
+    const trouble = follower.over === "error" ? "the server has trouble" : answer.detail || CUT;
+    const reason = (this.#reason = isWell ? "" : trouble);
+    const mayPoll = realtime && poll && this.notBefore <= now && !this.#isPolling;
+    if (pause === null && mayPoll && !this.#polls) {
+      await this.#standIn();
+      if (this.#away || this.#end) return { ms: 0 };
     }
     this.#gaveUp = pause === null && !this.#polls;
     if (this.#gaveUp) return { name: "disconnected", reason: `gave up: ${reason}` };
-    const ms = Math.max(pause ?? every, least);
-    const attempt = Math.max(follower.failures, 1);
-    const seconds = ms / 1000;
-    /** @type {State} */
-    const told = this.#polls
-      ? { name: "polling", seconds, reason }
-      : { name: "reconnecting", attempt, of: attempts, seconds, reason };
-    return { ms, least, told };
+    return { ms: pause ?? poll, reason };
   }
 
-  async #polled() {
+  /** @param {AbortController} abort */
+  async #polled(abort) {
     this.#polledAt = Date.now();
-    const answer = await this.#leg(this.#poll, false);
+    const answer = await this.#leg(this.#poll, abort, false);
     this.#polls = answer.status === 200;
-    if (this.#polls) this.counts.polls += 1;
+    if (this.#polls) {
+      this.counts.polls += 1;
+      this.#renewed = false;
+    }
     return answer;
+  }
+
+  /** Have a poll come when it is time for one, and none where a stream stands or none is wanted. */
+  #expectPoll() {
+    clearTimeout(this.#pollTimer);
+    const { realtime = true, poll = POLL } = this.#options;
+    if (this.#away || !WANTING.test(this.state.name)) {
+      this.#isPolling = false;
+      this.#pollAbort.abort();
+    } else if (realtime && poll && !this.#isPolling) {
+      const isInNeed = this.#follower.failures >= POLL_AFTER;
+      const last = Math.max(this.#polledAt, isInNeed ? 0 : this.#lostAt);
+      const wait = Math.max(last + poll, this.notBefore) - Date.now();
+      this.#pollTimer = setTimeout(() => this.#standIn(), wait);
+    }
+  }
+
+  /** Poll in the place of a stream that does not get through. */
+  async #standIn() {
+    clearTimeout(this.#pollTimer);
+    this.#isPolling = true;
+    const answer = await this.#polled((this.#pollAbort = new AbortController()));
+    if (!this.#isPolling) return;
+    this.#isPolling = false;
+    const verdict = this.#verdict(answer);
+    if (verdict && "name" in verdict) {
+      this.#end = verdict;
+      this.#abort.abort();
+      this.#endPause();
+    } else if (verdict) await this.#standIn();
+    else {
+      const { retryAfter } = answer;
+      if (retryAfter) this.notBefore = Date.now() + retryAfter;
+      if (this.#due) this.#wait(this.#due);
+      this.#show();
+    }
   }
 
   /**
    * Run one leg.
    *
    * @param {Transport} transport
+   * @param {AbortController} abort
    * @param {boolean} connects whether the stream is connected once the leg has opened
-   * @returns {Promise<Answer>} how it was answered; status 0 and what broke it, if that did
+   * @returns {Promise<Answered>} status 0 and what broke it, if that did
    */
-  async #leg(transport, connects) {
+  async #leg(transport, abort, connects) {
     const follower = this.#follower;
-    follower.begin(performance.now());
+    follower.begin(Date.now());
     this.#opened = this.#lost = false;
-    const { signal } = (this.#abort = new AbortController());
-    const held = () => follower.hold && follower.hold + HOLD_MARGIN;
-    const watched = (this.#watch = watch(
-      // A whole answer is silent for as long as it is held.
+    const { signal } = abort;
+    // A whole answer is silent for as long as it is held.
+    const held = () => (connects && follower.hold ? follower.hold + HOLD_MARGIN : 0);
+    const watched = watch(
       () => Math.max(WATCH_BEATS * follower.heartbeat, held()),
-      () => this.#abort.abort(new Error(SILENT)),
-    ));
+      () => abort.abort(new Error("nothing was heard for two heartbeats")),
+    );
+    /** @type {string | null} */
+    let token = null;
     try {
       const aborted = new Promise((_, reject) => (signal.onabort = () => reject(signal.reason)));
-      const token = await Promise.race([this.#bearer(), aborted]);
-      return await transport({
+      token = await Promise.race([this.#bearer(), aborted]);
+      const { cursor } = this;
+      const answer = await transport({
         url: this.#url,
-        cursor: this.cursor,
+        cursor,
         token,
         signal,
         onBytes: watched.hear,
-        onMessage: (message) => this.#take(message, connects),
+        onMessage: (message) => signal.aborted || this.#take(message, connects, cursor),
         isOver: () => follower.over !== null || this.#lost,
       });
+      return { ...answer, token };
     } catch (error) {
       const cause = signal.aborted ? signal.reason : error;
       const status = cause instanceof TooLarge ? TOO_LARGE : 0;
       // What fetch says of a connection differs from browser to browser, and tells nobody anything.
       const isNetwork = cause instanceof TypeError;
-      const detail = isNetwork ? (this.#opened ? CUT : UNREACHABLE) : cause?.message;
-      return { status, detail: String(detail ?? cause), retryAfter: 0 };
+      const network = this.#opened ? CUT : "the server cannot be reached";
+      const detail = String(isNetwork ? network : (cause?.message ?? cause));
+      return { status, detail, retryAfter: 0, token };
     } finally {
       watched.stop();
-      this.#watch = null;
     }
   }
 
@@ -293,16 +358,23 @@ export class Stream {
   /**
    * @param {Message} message
    * @param {boolean} connects
+   * @param {string | null} cursor where the leg was asked for
    */
-  #take(message, connects) {
-    if (this.#closed || this.#lost || this.#follower.over !== null) return;
+  #take(message, connects, cursor) {
+    const follower = this.#follower;
+    if (this.#closed || this.#lost || follower.over !== null) return;
     if (connects && !this.#opened) {
-      this.#opened = true;
       this.#polls = false;
-      this.counts.legs += 1;
+      this.notBefore = 0;
       if (this.state.name !== "connected") this.#tell({ name: "connected" });
+      // It gets through, and is asked for anew where the polls have come to.
+      if (cursor !== this.cursor) return void (follower.over = PASSED);
+      this.#opened = true;
+      this.counts.legs += 1;
     }
-    const taken = this.#follower.take(message);
+    const taken = follower.take(message);
+    // Of the stream a poll proves nothing.
+    if (!connects) follower.hasMoved = false;
     if (taken === null) return;
     if ("event" in taken) call(this.#options.onEvent, taken.event);
     else if ("reset" in taken) this.#lose(taken.reset);
@@ -323,56 +395,81 @@ export class Stream {
    * The state in which a leg ends the stream, or a pause of none for a token that is had anew; null
    * for neither.
    *
-   * @param {Answer} answer
+   * @param {Answered} answer
    * @returns {State | Pause | null}
    */
-  #verdict({ status, detail }) {
+  #verdict({ status, detail, token }) {
     const { over, hasProven } = this.#follower;
     if (hasProven) this.#renewed = false;
-    if (this.#lost) return { name: "disconnected", reason: LOST };
+    if (this.#lost) return { name: "disconnected", reason: "events were lost" };
     if (over === "end" || status === 204) return { name: "ended" };
     const isExpired = over === "denied" || status === 401;
-    // Once: a fresh one that is refused too is refused for good.
-    if (isExpired && typeof this.#options.token === "function" && !this.#renewed) {
-      this.#token = null;
+    // Once: a fresh one that is refused too is refused for good. A leg may still have an older one.
+    const isOld = token !== this.#token;
+    if (isExpired && typeof this.#options.token === "function" && (isOld || !this.#renewed)) {
+      if (!isOld) this.#token = null;
       this.#renewed = true;
       return { ms: 0 };
     }
-    if (isExpired || status === 403) return { name: "denied", reason: detail || EXPIRED };
-    const isFinal = status >= 400 && status < 500 && status !== 408 && status !== 429;
+    if (isExpired || status === 403) {
+      return { name: "denied", reason: detail || "the token has expired" };
+    }
+    const isFinal = FINAL.test(String(status));
     return isFinal ? { name: "disconnected", reason: detail } : null;
   }
 
   /** @param {Pause} pause */
-  async #stayAway({ ms, told, least = 0 }) {
+  async #stayAway({ ms, reason }) {
     if (this.#closed) return;
     const now = Date.now();
-    this.notBefore = now + least;
     // What was planned is kept to; what is none, as the page was left, ends with its return.
-    this.#until = told ? now + Math.max(least, LEAST) : ms < Infinity ? Infinity : 0;
-    if (told) this.#tell(told);
-    await new Promise((resolve) => {
-      const timer = ms < Infinity ? setTimeout(resolve, ms) : undefined;
-      this.#endPause = () => {
-        clearTimeout(timer);
-        resolve(undefined);
-      };
-    });
-    if (told?.name === "reconnecting") this.#tell({ ...told, seconds: 0 });
+    const isTold = reason !== undefined;
+    this.#until = isTold ? now + LEAST : ms < Infinity ? Infinity : 0;
+    const ended = new Promise((resolve) => (this.#endPause = () => resolve(undefined)));
+    this.#wait(now + ms);
+    if (isTold) this.#show();
+    await ended;
+    clearTimeout(this.#timer);
+    this.#due = 0;
+    if (isTold && ms && !this.#polls) this.#show();
   }
 
-  /** The page is seen again, or the network is back: look at what time it is, and lose none. */
+  /** Have the pause end, but not before the server wants us. @param {number} due in Unix ms */
+  #wait(due) {
+    clearTimeout(this.#timer);
+    this.#due = Math.max(due, this.notBefore);
+    if (due < Infinity) this.#timer = setTimeout(this.#endPause, this.#due - Date.now());
+  }
+
+  /** Tell how it is without a stream. */
+  #show() {
+    const { attempts: of = ATTEMPTS } = this.#options;
+    const reason = this.#reason;
+    const seconds = Math.max(0, this.#due - Date.now()) / 1000;
+    const attempt = Math.min(this.#follower.failures || 1, of);
+    this.#tell(
+      this.#polls
+        ? { name: "polling", seconds, reason }
+        : { name: "reconnecting", attempt, of, seconds, reason },
+    );
+  }
+
+  /** The page is seen again, or the network is back: lose no time. */
   #back() {
     this.#away = false;
-    this.#watch?.check();
-    if (Date.now() >= this.#until) this.#endPause();
+    this.#suspect?.abort(AWAY);
+    this.#suspect = null;
+    if (this.#due && Date.now() >= this.#until) this.#wait(0);
+    this.#expectPoll();
     if (this.#gaveUp && this.state.name === "disconnected") this.reconnect();
   }
 
   /** @param {State} state */
   #tell(state) {
     if (this.#closed) return;
+    if (!WANTING.test(this.state.name)) this.#lostAt = Date.now();
     this.state = state;
+    this.#expectPoll();
     call(this.#options.onState, state);
   }
 }

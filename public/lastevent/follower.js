@@ -88,6 +88,8 @@ export function backOff(failures, chance, strategy = "fast") {
 export class Follower {
   /** How the present leg said that it is over; null if it did not. @type {string | null} */
   over = null;
+  /** Whether this leg has moved the position, and so has proven the connection. */
+  hasMoved = false;
   /** Failures in a row. */
   failures = 0;
   /** Events that came although they had come before. */
@@ -105,7 +107,6 @@ export class Follower {
   #attempts;
   #strategy;
   #began = 0;
-  #moved = false;
   #heard = false;
   #retry = ORDINARY_RETRY;
   #emptyLegs = 0;
@@ -128,13 +129,13 @@ export class Follower {
     this.#began = now;
     this.heartbeat = this.#ordinaryHeartbeat;
     this.over = null;
-    this.#moved = this.#heard = false;
+    this.hasMoved = this.#heard = false;
     this.#retry = ORDINARY_RETRY;
   }
 
   /** Whether this leg has shown that the connection works, beyond having been accepted. */
   get hasProven() {
-    return this.#moved || this.#heard || this.over === "rotate";
+    return this.hasMoved || this.#heard || this.over === "rotate";
   }
 
   /**
@@ -155,13 +156,13 @@ export class Follower {
     if (id) {
       // Of a foreign id only this can be told: the one that this leg was resumed from may come
       // again, before any other.
-      if (isBehind(this.position, id) ?? (!this.#moved && id === this.position)) {
+      if (isBehind(this.position, id) ?? (!this.hasMoved && id === this.position)) {
         this.repeated += 1;
         return null;
       }
       this.position = id;
     }
-    this.#moved = true;
+    this.hasMoved = true;
     return { event: new StreamEvent(id ?? "", message.type, message.data) };
   }
 
@@ -172,7 +173,7 @@ export class Follower {
     if (state === "reset") return this.#reset(message, fields);
     if (state === "open") return this.#open(message, fields);
     if (message.id && !isBehind(this.position, message.id)) {
-      this.#moved ||= message.id !== this.position;
+      this.hasMoved ||= message.id !== this.position;
       this.position = message.id;
     }
     if (typeof state === "string" && END.test(state)) {
@@ -208,7 +209,7 @@ export class Follower {
     const from = before === null ? null : String(before);
     const to = message.id || String(fields["to"] ?? "");
     if (to) this.position = to;
-    this.#moved = true;
+    this.hasMoved = true;
     return { reset: { from, to } };
   }
 
@@ -221,7 +222,7 @@ export class Follower {
    * @returns {number | null}
    */
   pause(now, chance, atLeast = 0) {
-    if (this.#moved) this.failures = 0;
+    if (this.hasMoved) this.failures = 0;
     if (this.over === "rotate") {
       this.failures = 0;
       return this.#planned(now);
@@ -229,7 +230,7 @@ export class Follower {
     this.#emptyLegs = 0;
     const trouble = this.over === "error";
     if (trouble) atLeast = Math.max(atLeast, this.#retry);
-    if (trouble || this.#moved || !this.#heard) this.failures += 1;
+    if (trouble || this.hasMoved || !this.#heard) this.failures += 1;
     if (this.failures > this.#attempts) return null;
     return Math.max(Math.min(atLeast, LONGEST_WISH), backOff(this.failures, chance, this.#strategy));
   }
@@ -241,7 +242,7 @@ export class Follower {
    * @param {number} now
    */
   #planned(now) {
-    const empty = !this.#moved && now - this.#began < EMPTY_LEG;
+    const empty = !this.hasMoved && now - this.#began < EMPTY_LEG;
     this.#emptyLegs = empty ? this.#emptyLegs + 1 : 0;
     return this.#emptyLegs < EMPTY_LEGS ? this.#retry : Math.max(this.#retry, EMPTY_LEG);
   }

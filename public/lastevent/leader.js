@@ -16,6 +16,7 @@ import { Stream } from "../lastevent.js";
  * @property {Reset} [reset]
  * @property {Opening} [opening]
  * @property {number | null} [beat]
+ * @property {number} [pause]
  * @property {State} [state]
  */
 
@@ -112,6 +113,7 @@ export class Leader {
       onReset: (reset) => this.#onNews({ reset }),
       onOpen: (opening) => this.#onNews({ opening }),
       onBeat: (beat) => this.#onNews({ beat }),
+      onPause: (pause) => this.#onNews({ pause }),
       onState: (state) => this.#onNews({ state }),
     });
   }

@@ -6,9 +6,10 @@
  * @param {() => void} onBack the page is seen again, goes on as it was, or has its network back
  * @param {() => void} onLeave the page is left, perhaps for good, or is to stand still: connections
  *   end
+ * @param {() => void} [onOffline] the network went: connections may be dead, and do not say so
  * @returns {() => void}
  */
-export function watchPage(onBack, onLeave) {
+export function watchPage(onBack, onLeave, onOffline = () => {}) {
   const { document, addEventListener } = globalThis;
   if (!document || !addEventListener) return () => {};
   const stop = new AbortController();
@@ -17,6 +18,7 @@ export function watchPage(onBack, onLeave) {
   document.addEventListener("visibilitychange", onSeen, { signal });
   document.addEventListener("freeze", onLeave, { signal });
   document.addEventListener("resume", onBack, { signal });
+  addEventListener("offline", onOffline, { signal });
   addEventListener("online", onBack, { signal });
   addEventListener("pagehide", onLeave, { signal });
   addEventListener("pageshow", onBack, { signal });

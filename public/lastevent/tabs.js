@@ -22,9 +22,10 @@ import { Turn } from "./turn.js";
 /** @import { News, Progress } from "./leader.js" */
 
 /**
- * `subject` is who reads: tabs share for the same one only, and without one they do not.
+ * `subject` is who reads: tabs share for the same one only, and without one they do not. `notBefore` is
+ * what a stream before this one has left: until when to stay away, in Unix ms.
  *
- * @typedef {Options & { subject?: string | null | undefined }} SharedOptions
+ * @typedef {Options & { subject?: string | null | undefined, notBefore?: number }} SharedOptions
  */
 
 /**
@@ -69,14 +70,16 @@ export class SharedStream {
   /** While we lead. @type {Leader | null} */
   #leader = null;
   #shown;
-  #notBefore = 0;
+  /** Until when the server asked the leader to stay away, in Unix ms. */
+  notBefore;
 
   /**
    * @param {string | URL} url
    * @param {SharedOptions} options
    */
-  constructor(url, { subject, ...options }) {
+  constructor(url, { subject, notBefore = 0, ...options }) {
     this.#url = url;
+    this.notBefore = notBefore;
     this.#options = options;
     this.#name = isAble() && subject ? nameOf(url, subject, options) : null;
     this.#shown = new Shown(options.onState);
@@ -117,8 +120,10 @@ export class SharedStream {
   /** Try at once, whichever tab has the connection. */
   reconnect() {
     const { name } = this.state;
-    if (this.#leader) this.#leader.reconnect();
-    else if (this.#isIn) {
+    // What is planned is kept to, by who takes over too.
+    if (this.#leader) {
+      if (!/^connect/.test(name)) this.#leader.reconnect();
+    } else if (this.#isIn) {
       this.#ask("reconnect");
       this.#catchUp.retry(true);
     } else if (name === "disconnected" || name === "denied") {
@@ -189,13 +194,14 @@ export class SharedStream {
   }
 
   /** @param {News} news */
-  #pass({ event, reset, opening, beat }) {
-    const { onEvent, onReset, onOpen, onBeat } = this.#options;
+  #pass({ event, reset, opening, beat, pause }) {
+    const { onEvent, onReset, onOpen, onBeat, onPause } = this.#options;
     if (event) call(onEvent, new StreamEvent(event.id, event.type, event.data));
     if (reset) call(onReset, reset);
     if (reset && !onReset) this.#leave({ name: "disconnected", reason: LOST });
     if (opening) call(onOpen, opening);
     if (beat !== undefined) call(onBeat, beat);
+    if (pause !== undefined) call(onPause, pause);
   }
 
   // Leading.
@@ -204,8 +210,8 @@ export class SharedStream {
     this.#catchUp.stop();
     this.#shown.keep();
     clearTimeout(this.#timer);
-    const { counts, repeated } = this;
-    const legacy = { cursor: this.#catchUp.cursor, counts, repeated, notBefore: this.#notBefore };
+    const { counts, repeated, notBefore } = this;
+    const legacy = { cursor: this.#catchUp.cursor, counts, repeated, notBefore };
     this.#leader = new Leader(this.#url, this.#options, legacy, (news) => this.#tell(news));
   }
 
@@ -221,7 +227,7 @@ export class SharedStream {
     const { state } = news;
     if (!this.#leader || (state && this.#isKnown(state))) return;
     const progress = this.#leader.progress();
-    ({ counts: this.counts, repeated: this.repeated, notBefore: this.#notBefore } = progress);
+    ({ counts: this.counts, repeated: this.repeated, notBefore: this.notBefore } = progress);
     /** @type {Status} */
     const status = { ...progress, state: this.state, since: state ? Date.now() : this.#shown.since };
     this.#channel?.postMessage({ ...status, ...news });
@@ -263,15 +269,16 @@ export class SharedStream {
   }
 
   /** @param {Told} told */
-  #learn({ event, opening, beat, ...told }) {
+  #learn({ event, opening, beat, pause, ...told }) {
     this.#expect(QUIET, () => this.#ask("status"));
-    ({ counts: this.counts, repeated: this.repeated, notBefore: this.#notBefore } = told);
+    ({ counts: this.counts, repeated: this.repeated, notBefore: this.notBefore } = told);
     // The end is told when what came before it has been taken.
     const isLast = told.state.name === "ended";
     if (!isLast) this.#shown.learn(told.state, told.since);
     // What the leader did not find at its beginning is no loss of ours.
     if (opening) this.#pass({ opening: { ...opening, trimmed: false } });
     if (beat !== undefined) this.#pass({ beat });
+    if (pause !== undefined) this.#pass({ pause });
     if (!this.#isIn) return; // a callback has closed it
     this.#catchUp.tell({ from: told.from, to: told.to, event, reset: told.reset, isLast });
     if (told.state.name === "connected") this.#catchUp.retry();

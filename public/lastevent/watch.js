@@ -28,5 +28,5 @@ export function watch(limit, onSilence) {
     heard = Date.now();
   };
   check();
-  return { hear, check, stop };
+  return { hear, stop };
 }

@@ -44,6 +44,7 @@ class Live {
     cursor: /** @type {string | null} */ (null),
     counts: none(),
     repeated: 0,
+    notBefore: 0,
   };
 
   /**
@@ -86,6 +87,11 @@ class Live {
     return this.#before.repeated + (this.#stream?.repeated ?? 0);
   }
 
+  /** Until when the server asked to stay away, in Unix ms. */
+  get notBefore() {
+    return this.#stream?.notBefore ?? this.#before.notBefore;
+  }
+
   /** Whether the connection is this tab's. */
   get leads() {
     return this.#stream?.leads ?? false;
@@ -107,8 +113,8 @@ class Live {
 
   /** End the stream, and keep what is known of it. */
   #pause() {
-    const { state, cursor, counts, repeated } = this;
-    this.#before = { state, cursor, counts, repeated };
+    const { state, cursor, counts, repeated, notBefore } = this;
+    this.#before = { state, cursor, counts, repeated, notBefore };
     this.#stream?.close();
     this.#stream = null;
   }
@@ -121,9 +127,9 @@ class Live {
     this.#pause();
     const reader = await subject();
     if (this.#closed || wanted !== this.#present) return;
-    const { cursor } = this.#before;
+    const { cursor, notBefore } = this.#before;
     this.#stream = new SharedStream(this.#url, {
-      ...{ realtime, strategy, subject: reader },
+      ...{ realtime, strategy, subject: reader, notBefore },
       ...this.#options,
       ...(cursor !== null && { cursor }),
     });

@@ -161,6 +161,58 @@ async def test_a_network_that_is_back_is_tried_at_once(
     assert numbers(found) == [1, 2]
 
 
+async def test_a_connection_that_died_with_the_network_is_had_anew_once_that_is_back(
+    page: Page, server: Server, proxy: Proxy, stream: str
+) -> None:
+    await follow(page, proxy, PLAIN, stream)
+    await server.publish(stream, 1)
+    found = await events(page, 1)
+    legs = len(proxy.legs(stream))
+    proxy.stall()
+    await page.context.set_offline(True)
+    await server.publish(stream, 2)
+    await page.context.set_offline(False)
+    # Not after the half minute in which two heartbeats would be missed.
+    async with asyncio.timeout(5):
+        while len(proxy.legs(stream)) == legs:
+            await asyncio.sleep(0.02)
+    assert proxy.legs(stream)[legs].cursor == found[0][0]
+    assert await page.evaluate("stream.state.name") == "reconnecting"
+    proxy.flow()
+    assert numbers(await events(page, 2)) == [1, 2]
+    await is_in(page, "connected")
+    assert await page.evaluate("stream.counts.cuts") == 1
+
+
+async def test_while_an_attempt_hangs_polls_bring_what_comes(
+    page: Page, server: Server, proxy: Proxy, stream: str
+) -> None:
+    held: list[Route] = []
+
+    async def hold(route: Route) -> None:
+        if "text/event-stream" in route.request.headers["accept"] and not held:
+            held.append(route)
+        else:
+            await route.continue_()
+
+    await page.goto(proxy.url + BLANK)
+    await page.route(re.compile(stream), hold)
+    await server.publish(stream, 1)
+    module, name, _ = PLAIN
+    await page.evaluate(FOLLOW, [module, name, {"poll": 300}, stream])
+    await events(page, 1)
+    await server.publish(stream, 2)
+    found = await events(page, 2)
+    assert await page.evaluate("stream.state.name") == "polling"
+    # It gets through at last, from the beginning: what the polls have brought does not come again.
+    await held[0].continue_()
+    await is_in(page, "connected")
+    await server.publish(stream, 3)
+    assert numbers(await events(page, 3)) == [1, 2, 3]
+    assert [leg.cursor for leg in proxy.legs(stream)] == [None, found[-1][0]]
+    assert await page.evaluate("stream.repeated") == 0
+
+
 @EITHER
 async def test_what_was_given_up_offline_begins_again_online(
     page: Page, server: Server, proxy: Proxy, kind: Kind, stream: str

@@ -313,6 +313,7 @@ async def test_a_hundred_thousand_lines_are_smooth(log: LogPage, mixed: str) -> 
     ingest, frame, rows = await log.page.evaluate(_HUNDRED_THOUSAND)
     print(f"ingest {ingest / 1000:.2f} s, tail frame p95 {frame:.1f} ms, {rows} rows")
     assert rows < 200
-    # One element a line takes 19 s and 747 ms: this is no measurement, only a limit.
-    assert ingest < 15_000
-    assert frame < 500
+    # Three times what two cores take that have eight others to serve; one element a line takes 19 s
+    # and 747 ms.
+    assert ingest < 4_000
+    assert frame < 150

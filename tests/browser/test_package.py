@@ -19,7 +19,7 @@ pytestmark = pytest.mark.browser
 
 MOST_BYTES = 6000
 PACKAGE_SECONDS = 50.0
-ENTRIES = {"beacons", "preferences", "react", "saved", "tabs", "trace"}
+ENTRIES = {"beacons", "preferences", "react", "saved", "tabs", "trace", "transport"}
 MODULES = {path.stem for path in (ROOT / "public" / "lastevent").glob("*.js")}
 
 USE = """\
@@ -41,6 +41,18 @@ const shared = new SharedStream("http://stream.test/s", { subject: "clara", real
 shared.close();
 console.log(preferences.get().strategy, stream.state.name);
 beacons.close();
+"""
+
+OWN_TRANSPORT = """\
+import { Stream } from "lastevent";
+import { TooLarge } from "lastevent/transport";
+
+new Stream("http://stream.test/s", {
+    transport: async () => {
+        throw new TooLarge("a message of 5 GB");
+    },
+    onState: (state) => console.log(JSON.stringify(state)),
+});
 """
 
 
@@ -141,6 +153,16 @@ def test_it_is_imported_from_node(project: Path) -> None:
     assert ended.stdout.splitlines() == lines
 
 
+def test_a_transport_of_ones_own_says_that_trying_again_is_no_use(project: Path) -> None:
+    (project / "transport.js").write_text(OWN_TRANSPORT)
+    ended = run("transport.js", cwd=project)
+    assert ended.returncode == 0, ended.stderr
+    assert [json.loads(line) for line in ended.stdout.splitlines()] == [
+        {"name": "connecting"},
+        {"name": "disconnected", "reason": "a message of 5 GB"},
+    ]
+
+
 @pytest.mark.parametrize(
     ("line", "error"),
     [
@@ -148,6 +170,7 @@ def test_it_is_imported_from_node(project: Path) -> None:
         ("new Stream(7);", "TS2345"),
         ('new SharedStream("/s", { subject: 7 });', "TS2322"),
         ('preferences.set({ strategy: "slow" });', "TS2322"),
+        ('import { TooLarge } from "lastevent/transport";\nnew TooLarge(7);', "TS2769"),
     ],
 )
 def test_its_types_are_seen(project: Path, tmp_path: Path, line: str, error: str) -> None:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 from playwright.async_api import Page
 
+from lastevent.serve.auth import mint
 from tests.browser.proxy import Proxy
 from tests.browser.server import Server
 
@@ -28,6 +29,17 @@ FOLLOW = """async () => {
     window.stream = new Stream("/api/streams/s", {
         onEvent: (event) => events.push([event.id, event.json()]),
         onReset: (reset) => events.push(["reset", reset]),
+        onState: (state) => states.push(state.name),
+    });
+}"""
+
+FOLLOW_WITH_TOKENS = """async (tokens) => {
+    const { Stream } = await import("/lastevent.js");
+    window.events = [];
+    window.states = [];
+    window.stream = new Stream("/api/streams/s", {
+        token: async () => (await Promise.resolve(tokens)).shift(),
+        onEvent: (event) => events.push([event.id, event.json()]),
         onState: (state) => states.push(state.name),
     });
 }"""
@@ -176,6 +188,31 @@ async def test_no_access_is_told_in_the_servers_words(page: Page, server: Server
     await page.evaluate(FOLLOW)
     await page.wait_for_function("() => states.at(-1) === 'denied'")
     assert "send a token" in await page.evaluate("stream.state.reason")
+
+
+async def test_a_token_that_the_server_lets_expire_is_had_anew(
+    page: Page, server: Server, proxy: Proxy
+) -> None:
+    secret = "s" * 40
+    server.environ |= {"LASTEVENT_AUTH_SECRET": secret, "LASTEVENT_MAX_LEG_SECONDS": "60"}
+    await server.end(signal.SIGTERM)
+    await server.start()
+    await page.goto(proxy.url)
+    claims = {"sub": "clara", "read": ["s"], "append": ["s"]}
+    brief, lasting = mint(secret, claims, 3), mint(secret, claims, 3600)
+    server.headers["Authorization"] = f"Bearer {lasting}"
+    await page.evaluate(FOLLOW_WITH_TOKENS, [brief, lasting])
+    await server.publish("s", 1)
+    first = (await events(page, 1))[0][0]
+    await page.wait_for_function("() => stream.counts.legs === 2")
+    assert b'"denied"' in proxy.received
+    legs = proxy.legs("/api/streams/s")
+    tokens = [leg.headers["authorization"] for leg in legs]
+    assert tokens == [f"Bearer {brief}", f"Bearer {lasting}"]
+    assert [leg.cursor for leg in legs] == [None, first]
+    await server.publish("s", 2)
+    assert numbers(await events(page, 2)) == [1, 2]
+    assert await page.evaluate("states") == ["connecting", "connected"]
 
 
 async def test_a_native_event_source_resumes(page: Page, server: Server, proxy: Proxy) -> None:

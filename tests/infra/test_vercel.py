@@ -14,6 +14,7 @@ from infra.local.upstash import UpstashServer
 from infra.local.vercel import VercelServer
 from infra.local.vercel.pool import Options
 from lastevent.core.wire import Message
+from lastevent.serve.pages import HEADERS
 from tests.infra.vercel_output import SECRET, WAIT_SECONDS, Deployed, credentials
 from tests.serve.running import LegReader, state
 
@@ -271,8 +272,9 @@ async def test_pages_come_from_the_cdn(deployed: Deployed, path: str, text: str)
     answer = await deployed.client.get(path)
     assert answer.status_code == 200
     assert text in answer.text
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    # How long a page is kept is the CDN's own business; the rest is what our server says.
+    for name in HEADERS.keys() - {"Cache-Control"}:
+        assert answer.headers[name] == HEADERS[name]
     assert await deployed.server.started() == 0  # no function was asked
 
 

@@ -19,6 +19,11 @@ async function pass(ms) {
   await settle();
 }
 
+/** Have a stream whose legs all fail come to the first poll that stands in. */
+async function failThrice() {
+  for (const ms of [500, 1000, 0]) await pass(ms);
+}
+
 /** A log as its JSON face shows it; `answers` stand in the place of pages, the next one first. */
 class Log {
   events = [];
@@ -89,6 +94,7 @@ test("after three failures polls stand in, every 30 s, and the stream is tried o
   await pass(500);
   assert.equal(log.asked.length, 0, "what passes by itself is waited for");
   await pass(1000);
+  await pass(0);
   assert.deepEqual(told.events, [at(1), at(2)]);
   assert.deepEqual(told.states.at(-1), { name: "polling", seconds: 2, reason: REASON });
   assert.equal(stream.cursor, at(2));
@@ -121,8 +127,7 @@ test("the stream comes back without a seam: nothing twice, nothing missing", asy
   const log = new Log();
   log.events = [event(1), event(2)];
   const { stream, told, legs } = await follow(log);
-  await pass(500);
-  await pass(1000);
+  await failThrice();
   assert.equal(stream.state.name, "polling");
   let resumed = null;
   legs.push((leg) => {
@@ -138,8 +143,7 @@ test("the stream comes back without a seam: nothing twice, nothing missing", asy
 
 test("reconnect ends a pause between polls", async () => {
   const { stream, asked } = await follow(new Log());
-  await pass(500);
-  await pass(1000);
+  await failThrice();
   const before = asked();
   stream.reconnect();
   await settle();
@@ -237,8 +241,7 @@ test("what a poll that stands in is asked for holds for the stream too", async (
   const log = new Log();
   log.answers = [new Response("", { status: 429, headers: { "Retry-After": "120" } })];
   const { stream, asked } = await follow(log);
-  await pass(500);
-  await pass(1000);
+  await failThrice();
   assert.equal(log.asked.length, 1);
   assert.equal(stream.state.seconds, 120);
   const before = asked();
@@ -283,4 +286,215 @@ test("a planned end is no reason to poll", async () => {
   for (let seconds = 0; seconds < 20; seconds += 1) await pass(1000);
   assert.equal(legs.length, 0);
   assert.equal(log.asked.length, 0);
+});
+
+/** Let seconds pass in halves: a tick is how exactly a clock can be read here. */
+async function seconds(many) {
+  for (let half = 0; half < 2 * many; half += 1) await pass(500);
+}
+
+/**
+ * A stream whose attempts hang until `speak`, and when attempts and polls were asked for, in s.
+ */
+async function hang(log, options = {}) {
+  const began = Date.now();
+  const times = { legs: [], polls: [] };
+  const legs = [];
+  const tell = (asked) => {
+    const now = (Date.now() - began) / 1000;
+    if (asked.at(-1) !== now) asked.push(now); // a poll asks until there is nothing more
+  };
+  const followed = await follow(log, {
+    fetch: (...given) => {
+      tell(times.polls);
+      return log.fetch(...given);
+    },
+    transport: (leg) => {
+      tell(times.legs);
+      return new Promise((resolve, reject) => {
+        const speak = (...messages) => {
+          for (const message of messages) leg.onMessage(message);
+          leg.onBytes();
+          if (leg.isOver()) resolve({ status: 200, detail: "", retryAfter: 0 });
+        };
+        legs.push({ leg, speak, answer: resolve });
+        leg.signal.addEventListener("abort", () => reject(leg.signal.reason));
+      });
+    },
+    ...options,
+  });
+  return { ...followed, times, legs, last: () => legs.at(-1) };
+}
+
+for (const strategy of ["fast", "gentle"]) {
+  test(`while attempts hang there is a poll every 30 s (${strategy})`, async () => {
+    const log = new Log();
+    const { stream, told, times } = await hang(log, { strategy });
+    await seconds(15);
+    log.events.push(event(1));
+    await seconds(16);
+    assert.deepEqual(told.events, [at(1)]);
+    assert.equal(stream.state.name, "polling");
+    await seconds(119);
+    assert.deepEqual(times.polls, [30, 60, 90, 120, 150]);
+    assert.ok(times.legs.length >= 4, "attempts go on meanwhile");
+    assert.deepEqual(told.events, [at(1)]);
+    assert.equal(stream.counts.polls, 5);
+    assert.equal(stream.repeated, 0);
+  });
+}
+
+test("a poll that hangs is given up, and costs no other one", async () => {
+  const log = new Log();
+  const asked = [];
+  const began = Date.now();
+  const fetch = (_url, { signal }) => {
+    asked.push(Date.now() - began);
+    return new Promise((_, reject) => (signal.onabort = () => reject(signal.reason)));
+  };
+  await hang(log, { fetch });
+  await seconds(130);
+  const gaps = asked.map((time, place) => time - (asked[place - 1] ?? 0));
+  assert.equal(gaps.length, 4);
+  for (const gap of gaps) assert.ok(gap >= 30_000 && gap <= 31_000, `${gaps}`);
+});
+
+test("a stream's first word ends the poll that is under way, and none is made while it stands", async () => {
+  const log = new Log();
+  const held = [];
+  const { told, times, last, stream } = await hang(log, {
+    fetch: async (_url, { signal }) => {
+      signal.throwIfAborted();
+      return new Promise((resolve) => held.push(resolve));
+    },
+  });
+  await seconds(31);
+  assert.equal(held.length, 1);
+  last().speak(open(0), event(1));
+  held[0](Response.json({ ...log.page(at(0)), events: [event(1), event(2)], cursor: at(2) }));
+  await settle();
+  assert.deepEqual(told.events, [at(1)], "its answer counts for nothing");
+  assert.equal(stream.cursor, at(1));
+  assert.equal(stream.repeated, 0);
+  for (let beats = 0; beats < 12; beats += 1) {
+    await seconds(10);
+    last().speak();
+  }
+  assert.equal(held.length, 1);
+  assert.deepEqual(times.legs.length, 2);
+  assert.equal(stream.state.name, "connected");
+});
+
+test("polls stand in again where a stream is lost that had shown nothing", async () => {
+  const log = new Log();
+  const { times, last, stream } = await hang(log);
+  await seconds(94);
+  assert.deepEqual(times.polls, [30, 60, 90]);
+  last().speak(open(0));
+  assert.equal(stream.state.name, "connected");
+  await seconds(60);
+  const after = times.polls.slice(3);
+  assert.ok(after[0] >= 124 && after[0] < 125, `${after}`);
+});
+
+test("an attempt from where polls have gone on since is made anew, and nothing comes twice", async () => {
+  const log = new Log();
+  // Of ids without an order only this keeps what comes again from being taken for new.
+  const events = ["x", "b", "a"].map((id) => ({ id, type: "note", data: id }));
+  const page = { events, start: "", cursor: "a", closed: false, truncated: false };
+  log.answers = [Response.json(page), Response.json({ ...page, events: [] })];
+  const { told, legs, last, stream } = await hang(log);
+  await seconds(32);
+  assert.deepEqual(told.events, ["x", "b", "a"]);
+  const asked = legs.length;
+  const [first] = legs.slice(-1);
+  assert.equal(first.leg.cursor, "a", "an attempt that began after the poll goes on from there");
+  log.answers = [
+    Response.json({ ...page, events: [{ ...events[0], id: "n" }], cursor: "n" }),
+    Response.json({ ...page, events: [], cursor: "n" }),
+  ];
+  await seconds(28);
+  assert.deepEqual(told.events, ["x", "b", "a", "n"]);
+  assert.equal(legs.length, asked, "the attempt still hangs");
+  last().speak({ ...open(0), id: "a" }, { ...events[0], id: "n" });
+  await pass(0);
+  assert.equal(legs.length, asked + 1);
+  assert.equal(last().leg.cursor, "n");
+  last().speak({ ...open(0), id: "n" }, { ...events[0], id: "m" });
+  assert.deepEqual(told.events, ["x", "b", "a", "n", "m"]);
+  assert.deepEqual(stream.counts, { legs: 1, plannedEnds: 0, cuts: 0, polls: 2 });
+  assert.equal(stream.state.name, "connected");
+});
+
+test("what polls bring does not count for the stream: attempts go on growing apart", async () => {
+  const log = new Log();
+  const { stream, times } = await hang(log, { poll: 5000 });
+  for (let n = 1; n <= 40; n += 1) {
+    log.events.push(event(n));
+    await seconds(5);
+  }
+  assert.equal(stream.counts.polls, 40);
+  const pauses = times.legs.slice(1).map((time, place) => time - (times.legs[place] ?? 0) - 30);
+  assert.deepEqual(pauses.slice(0, 4), [0.5, 1, 2, 4]);
+});
+
+test("a poll that is refused, or answered with the end, ends the attempt too", async () => {
+  for (const [status, name] of [[403, "denied"], [200, "ended"]]) {
+    const log = new Log();
+    log.closed = true;
+    const type = { "Content-Type": "application/problem+json" };
+    if (status !== 200) log.answers = [new Response("{}", { status, headers: type })];
+    const { stream, legs, times } = await hang(log, { poll: 20_000 });
+    await seconds(20);
+    await pass(0);
+    assert.equal(stream.state.name, name);
+    assert.ok(legs.every(({ leg }) => leg.signal.aborted));
+    const asked = [times.legs.length, times.polls.length];
+    await seconds(100);
+    assert.deepEqual([times.legs.length, times.polls.length], asked);
+  }
+});
+
+test("a token that a poll and the stream were refused is had anew once", async () => {
+  const log = new Log();
+  const tokens = ["old", "new", "newer"];
+  log.answers = [new Response("{}", { status: 401 })];
+  const { stream, last, legs, told } = await hang(log, { token: () => tokens.shift(), poll: 20_000 });
+  await seconds(21);
+  assert.equal(log.asked.at(-1).headers.Authorization, "Bearer new");
+  legs[0].answer({ status: 401, detail: "expired", retryAfter: 0 });
+  await pass(0);
+  assert.equal(last().leg.token, "new");
+  assert.deepEqual(tokens, ["newer"]);
+  assert.equal(stream.state.name, "polling");
+  assert.ok(told.states.every(({ name }) => name !== "denied"));
+});
+
+test("a token that expires again and again while nothing comes is had anew each time", async () => {
+  const log = new Log();
+  const tokens = ["one", "two", "three"];
+  const refused = () => new Response("{}", { status: 401 });
+  const page = () => Response.json(log.page(at(0)));
+  log.answers = [page(), refused(), page(), refused(), page()];
+  const { stream } = await follow(log, { realtime: false, token: () => tokens.shift() });
+  for (let polls = 0; polls < 4; polls += 1) {
+    await pass(30_000);
+    await pass(0);
+  }
+  assert.equal(stream.state.name, "polling");
+  assert.deepEqual(
+    log.asked.slice(0, 5).map(({ headers }) => headers.Authorization.slice(7)),
+    ["one", "one", "two", "two", "three"],
+  );
+});
+
+test("what the stream was asked for, polls keep to", async () => {
+  const log = new Log();
+  const { times, last } = await hang(log);
+  last().answer({ status: 503, detail: "busy", retryAfter: 70_000 });
+  await seconds(69);
+  assert.deepEqual(times, { legs: [0], polls: [] });
+  await seconds(2);
+  assert.deepEqual(times.legs, [0, 70]);
+  assert.equal(times.polls.length, 1);
 });

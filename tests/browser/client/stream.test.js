@@ -112,7 +112,7 @@ test("a cut is told with attempt and seconds, and resumed from the last event", 
 });
 
 test("pauses double, and after the last attempt it is given up", async () => {
-  const { stream, told } = await follow(Array(11).fill({ then: CUT }));
+  const { stream, told } = await follow(Array(11).fill({ then: CUT }), { poll: 0 });
   for (let passed = 0; stream.state.name !== "disconnected"; passed += 1) {
     assert.ok(passed < 100);
     await pass(1000);
@@ -276,7 +276,7 @@ test("silence for two heartbeats is a cut; planned pauses are not watched", asyn
 });
 
 test("a server that says nothing at all is given up after thirty seconds", async () => {
-  const { names } = await follow([{ then: "hold" }]);
+  const { names } = await follow([{ then: "hold" }], { poll: 0 });
   await pass(29_999);
   assert.deepEqual(names(), ["connecting"]);
   await pass(1);
@@ -317,6 +317,9 @@ test("until when the server asked to stay away can be seen", async () => {
   stream.reconnect();
   await settle();
   assert.equal(legs.length, 2);
+  assert.equal(stream.notBefore, 5000, "by a planned end too");
+  await pass(5000);
+  legs[2].onMessage(open(0));
   assert.ok(stream.notBefore <= Date.now(), "it asked for nothing since");
 });
 
@@ -361,4 +364,89 @@ test("a callback that throws is reported, and costs no event", async () => {
 test("start and types become part of the address", async () => {
   const { legs } = await follow([{ then: "hold" }], { start: "last:5", types: ["a", "b"] });
   assert.equal(legs[0].url, `${URL}?from=last%3A5&types=a%2Cb`);
+});
+
+test("each planned end is told with its pause, which is no change of the state", async () => {
+  const pauses = [];
+  const { names } = await follow(
+    [{ messages: [open(0), rotate(0, 57)] }, { messages: [open(0)], then: "hold" }],
+    { onPause: (ms) => pauses.push(ms) },
+  );
+  await pass(57);
+  assert.deepEqual(pauses, [57]);
+  assert.deepEqual(names(), ["connecting", "connected"]);
+});
+
+/** A page in the place of none, for as long as the test lasts; what happens to it is dispatched. */
+function onPage() {
+  const page = new EventTarget();
+  globalThis.document = Object.assign(new EventTarget(), { visibilityState: "visible" });
+  globalThis.addEventListener = page.addEventListener.bind(page);
+  return (type) => page.dispatchEvent(new Event(type));
+}
+
+afterEach(() => {
+  delete globalThis.document;
+  delete globalThis.addEventListener;
+});
+
+test("a leg that was open when the network went is had anew at once when it is back", async () => {
+  const happen = onPage();
+  const { stream, legs, told, names } = await follow([
+    { messages: [open(0), event(1)], then: "hold" },
+    { messages: [open(1)], then: "hold" },
+  ]);
+  happen("offline");
+  await pass(10_000);
+  assert.deepEqual(names(), ["connecting", "connected"], "perhaps it still stands");
+  happen("online");
+  await settle();
+  const reason = "the network was away";
+  const again = { name: "reconnecting", attempt: 1, of: 10, seconds: 0, reason };
+  assert.deepEqual(told.states.slice(2), [again]);
+  assert.ok(legs[0].signal.aborted);
+  await pass(0);
+  assert.equal(legs[1].cursor, at(1));
+  assert.deepEqual(names().slice(2), ["reconnecting", "connected"]);
+  assert.deepEqual(stream.counts, { legs: 2, plannedEnds: 0, cuts: 1, polls: 0 });
+  happen("online");
+  await pass(10_000);
+  assert.equal(legs.length, 2, "once");
+});
+
+test("a leg that began after the network went is left alone", async () => {
+  const happen = onPage();
+  const { stream, legs } = await follow([
+    { messages: [open(0), event(1), rotate(1, 2000)] },
+    { messages: [open(1)], then: "hold" },
+  ]);
+  happen("offline");
+  await pass(2000);
+  happen("online");
+  await pass(10_000);
+  assert.equal(legs.length, 2);
+  assert.equal(stream.counts.cuts, 0);
+});
+
+test("the network's return shortens no planned pause, and undercuts no Retry-After", async () => {
+  const happen = onPage();
+  const busy = { status: 503, detail: "busy", retryAfter: 4000 };
+  const { legs } = await follow([
+    { messages: [open(0), rotate(0, 5000)] },
+    { then: busy },
+    { then: "hold" },
+  ]);
+  happen("offline");
+  happen("online");
+  await pass(4999);
+  assert.equal(legs.length, 1);
+  await pass(1);
+  assert.equal(legs.length, 2);
+  await pass(2000);
+  happen("offline");
+  happen("online");
+  await pass(1999);
+  assert.equal(legs.length, 2);
+  await pass(1);
+  assert.equal(legs.length, 3);
 });

@@ -120,10 +120,11 @@ export class Server {
     }
   }
 
-  rotate() {
+  /** End every leg as planned. */
+  rotate(ms = 40) {
     for (const one of [...this.legs]) {
       this.legs.delete(one);
-      one.leg.onMessage(rotate(this.events.length, 40));
+      one.leg.onMessage(rotate(this.events.length, ms));
       one.end({ status: 200, detail: "", retryAfter: 0 });
     }
   }

@@ -130,6 +130,54 @@ test("who takes over keeps to what the server asked of the one before", async ()
   assert.equal(second.stream.state.name, "connected");
 });
 
+test("who takes over within a planned pause keeps to it", async () => {
+  const first = await openTab();
+  const second = await openTab();
+  server.publish();
+  await settle();
+  server.rotate(30_000);
+  await settle();
+  assert.equal(second.stream.notBefore, Date.now() + 30_000);
+  await pass(10_000, 1000);
+  first.stream.close();
+  await pass(1);
+  assert.equal(second.stream.leads, true);
+  second.stream.reconnect(); // which is for pauses after failures
+  await pass(19_998, 6666);
+  assert.equal(server.legs.size, 0);
+  await pass(1);
+  assert.deepEqual([...server.legs].map(({ leg }) => leg.cursor), [at(1)]);
+  assert.deepEqual(second.names(), ["connecting", "connected"]);
+});
+
+test("another preference begins anew, and not before a planned pause is over", async () => {
+  globalThis.location = new URL("http://stream.test/");
+  const { fetch } = globalThis;
+  globalThis.fetch = async () => Response.json({ sub: "clara" });
+  const { follow } = await import("../../../public/site/live.js");
+  const { preferences } = await import("../../../public/lastevent/preferences.js");
+  const { transport } = server;
+  const events = [];
+  const onEvent = ({ id }) => events.push(id);
+  const stream = follow(URL_, { transport, fetch: server.fetch, onEvent });
+  tabs.push({ stream });
+  await settle();
+  server.publish();
+  await settle();
+  server.rotate(30_000);
+  await pass(10_000, 1000);
+  preferences.set({ strategy: "gentle" });
+  await pass(19_000, 1000);
+  assert.equal(server.legs.size, 0);
+  await pass(1000);
+  assert.deepEqual([...server.legs].map(({ leg }) => leg.cursor), [at(1)]);
+  assert.deepEqual(events, ids(1, 1));
+  stream.close();
+  preferences.set({ strategy: "fast" });
+  globalThis.fetch = fetch;
+  delete globalThis.location;
+});
+
 test("a leader whose page is left loses its connection first, which nobody needs to know", async () => {
   const first = await openTab();
   const second = await openTab();
