@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import random
 import shlex
 import signal
 import sys
@@ -30,6 +31,11 @@ APP = "benchmarks.generating:app"
 CASE_SECONDS = 120.0
 SETTLE_SECONDS = 1.5
 """Until each process knows its part: who pumps, and who stands by."""
+
+LEASE_SECONDS = 1.0
+"""Of a pump that is set no other; it is renewed each third of that."""
+
+POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +129,28 @@ async def bridged(where: Site, scale: Scale, jobs: JobService) -> Delays:
     return _judged(follower, scale)
 
 
+def polling(jobs: JobService) -> Mapping[str, str]:
+    """Return the settings by which a server asks for a job's state."""
+    return {
+        "JOBS_UPSTREAM_URL": jobs.state_url,
+        "JOBS_UPSTREAM_MODE": "poll",
+        "JOBS_POLL_SECONDS": str(POLL_SECONDS),
+    }
+
+
+async def polled(where: Site, scale: Scale, jobs: JobService) -> Delays:
+    """A job's states, each of them some time after the poll that found the last."""
+    chance = random.Random(scale.lines)
+    jobs.begin()
+    async with following(where, "/api/jobs/2/progress") as follower:
+        await asyncio.sleep(SETTLE_SECONDS)
+        for number in range(scale.lines):
+            await asyncio.sleep(chance.uniform(0.0, POLL_SECONDS))
+            jobs.become(number)
+            await follower.until(number + 1)
+    return Delays(follower.delays, judge(range(scale.lines), follower.numbers))
+
+
 async def printed(where: Site, scale: Scale) -> Delays:
     """A process's lines."""
     async with where.client() as client:
@@ -171,7 +199,9 @@ async def handed_over(
     """Return how long it takes until another process pumps and its viewer hears, in milliseconds.
 
     After a kill counted from it; after a planned end from when the one has let go of the upstream.
+    Where between two renewals of its lease the one is struck is drawn, by the name of the job.
     """
+    settle = SETTLE_SECONDS + random.Random(job).uniform(0.0, LEASE_SECONDS)
     path = f"/api/jobs/{job}/progress"
     upstreams = {"JOBS_UPSTREAM_URL": jobs.url}
     async with (
@@ -183,7 +213,7 @@ async def handed_over(
         away = asyncio.create_task(first.follower(path).run())
         await jobs.has(joined + 1)
         async with following(second, path) as follower:
-            await asyncio.sleep(SETTLE_SECONDS)
+            await asyncio.sleep(settle)
             began = monotonic()
             os.kill(first.server.pid, how)
             await jobs.has(joined + 2)

@@ -3,7 +3,8 @@
 From an upstream to a viewer, for each kind of source, beside the control: events that are published
 over HTTP to a stream without a source, on the same server and store. Then hand-overs between two
 servers, and what pumping costs: calls upstream and commands of the store, by viewers and servers.
-Anything lost, repeated or out of order is reported, and makes the command fail.
+What is aimed at is printed beside what was measured, and said to be missed where it is. Only what
+is lost, repeated or out of order makes the command fail.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from time import monotonic
 from benchmarks import grounds, source_cases
 from benchmarks.grounds import Ground, Opener
 from benchmarks.report import lined_up, machine, share
+from benchmarks.source_aims import KILL, PLANNED_END, PROCESS, WEBSOCKET, aims
 from benchmarks.source_cases import QUICK, Delays, Scale, Site, site
 from benchmarks.upstreams import JobService, job_service
 from infra.local.vercel_api import VercelApi
@@ -33,12 +35,15 @@ async def latencies(
     ground: Ground, jobs: JobService, vercel: VercelApi, scale: Scale
 ) -> dict[str, Delays]:
     """Return the delays of each kind of source, and of the control."""
+    async with site(ground, source_cases.polling(jobs), scale) as where:
+        polled = await source_cases.polled(where, scale, jobs)
     upstreams = {"JOBS_UPSTREAM_URL": jobs.url, **vercel.environment}
     async with site(ground, upstreams, scale) as where:
         return {
             CONTROL: await source_cases.published(where, scale),
-            "a job's WebSocket": await source_cases.bridged(where, scale, jobs),
-            "a process's lines": await source_cases.printed(where, scale),
+            WEBSOCKET: await source_cases.bridged(where, scale, jobs),
+            "a job that is polled": polled,
+            PROCESS: await source_cases.printed(where, scale),
             "a generator": await source_cases.generated(where, scale),
             "a deployment's log": await source_cases.logged(where, scale, vercel),
         }
@@ -46,7 +51,7 @@ async def latencies(
 
 async def hand_overs(ground: Ground, jobs: JobService, scale: Scale) -> dict[str, list[float]]:
     """Return how long hand-overs take, in milliseconds: the two kinds take turns."""
-    kinds = {"a kill": signal.SIGKILL, "a planned end": signal.SIGTERM}
+    kinds = {KILL: signal.SIGKILL, PLANNED_END: signal.SIGTERM}
     took: dict[str, list[float]] = {name: [] for name in kinds}
     for turn in range(scale.hand_overs):
         for name, how in kinds.items():
@@ -134,6 +139,7 @@ async def run(stores: Sequence[str], scale: Scale) -> bool:
         head = ["servers that watch a quiet job", *map(str, commands)]
         cells = (f"{n:.0f}" for n in commands.values())
         print(f"\n{lined_up([head, ['commands of the store, a minute', *cells]])}")
+    print(f"\nAims\n\n{aims(delays, handed, calls)}")
     wrong = [
         f"{store}, {source}: {found.verdict}"
         for store, sources in delays.items()

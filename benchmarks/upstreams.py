@@ -5,10 +5,12 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from time import monotonic, monotonic_ns
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
 
 from infra.local.child import HOST
 
@@ -23,14 +25,18 @@ for number in range(count):
 """A process that says marks, from a second after its start."""
 
 
+STATE = "/state/"
+
+
 @dataclass
 class JobService:
-    """A service of jobs over a WebSocket. ``joined`` and ``left`` are the times of that, on the
-    machine's monotonic clock."""
+    """A service of jobs over a WebSocket, and of one job's state to whoever asks. ``joined`` and
+    ``left`` are the times of that, on the machine's monotonic clock."""
 
     port: int = 0
     joined: list[float] = field(default_factory=list)
     left: list[float] = field(default_factory=list)
+    _state: dict[str, Any] = field(default_factory=dict)
     _open: set[ServerConnection] = field(default_factory=set)
     _more: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -38,6 +44,26 @@ class JobService:
     def url(self) -> str:
         """Where a job is joined, by connecting."""
         return f"ws://{HOST}:{self.port}/{{job}}"
+
+    @property
+    def state_url(self) -> str:
+        """Where a job's state is asked for."""
+        return f"http://{HOST}:{self.port}{STATE}{{job}}"
+
+    def begin(self) -> None:
+        """Be in a state that holds no mark."""
+        self._state = {"status": "running", "progress": 0}
+
+    def become(self, number: int) -> None:
+        """Be in a state that holds a mark, from now on."""
+        told = {"progress": number % 100, "message": f"~{number}:{monotonic_ns()}~"}
+        self._state = {"status": "running", **told}
+
+    def answer(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Answer who asks for a state, and does not join."""
+        if request.path.startswith(STATE):
+            return connection.respond(HTTPStatus.OK, json.dumps(self._state))
+        return None
 
     async def say(self, number: int) -> None:
         """Say a mark, in the form of a progress."""
@@ -68,7 +94,9 @@ class JobService:
 async def job_service() -> AsyncIterator[JobService]:
     """Run a service of jobs."""
     service = JobService()
-    async with serve(service.take, HOST, 0, compression=None) as server:
+    async with serve(
+        service.take, HOST, 0, compression=None, process_request=service.answer
+    ) as server:
         [socket] = server.sockets
         service.port = socket.getsockname()[1]
         yield service

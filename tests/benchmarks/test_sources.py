@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks.marks import Verdict
+from benchmarks.source_aims import KILL, PROCESS, WEBSOCKET, aims
 from benchmarks.source_cases import Delays, Scale
 from benchmarks.sources import CONTROL, hand_over_table, latency_table, run
 
@@ -28,14 +29,34 @@ def test_the_worst_hand_over_is_told() -> None:
     ]
 
 
+def test_an_aim_that_is_missed_is_told() -> None:
+    fast, slow = Delays([1.0] * 98 + [9.0, 9.0]), Delays([1.0] * 98 + [2000.0, 2000.0])
+    table = aims(
+        {"sqlite": {WEBSOCKET: fast, PROCESS: fast}, "upstash": {WEBSOCKET: slow}},
+        {"sqlite": {KILL: [900.0, 1501.0]}},
+        {1: 80.0, 50: 84.0},
+    )
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
+    assert rows[2:] == [
+        [f"{WEBSOCKET}, p50, ms", "≤ 10", "sqlite 1.0, upstash 1.0", "met"],
+        [f"{WEBSOCKET}, p99, ms", "≤ 100", "sqlite 9.0, upstash 2,000.0", "**missed**"],
+        [f"{PROCESS}, p50, ms", "≤ 10", "sqlite 1.0", "met"],
+        [f"{PROCESS}, p99, ms", "≤ 100", "sqlite 9.0", "met"],
+        ["hand-over after a kill, worst, ms", "≤ 1,500", "sqlite 1,501.0", "**missed**"],
+        ["calls of the API, most to fewest by viewers", "≤ 1.1", "1.05", "met"],
+        ["sources with every event once and in order", "all", "3 of 3", "met"],
+    ]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 async def test_everything_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert await run(["upstash"], TINY)
     told = capsys.readouterr().out
-    for source in ("WebSocket", "process", "generator", "deployment", "kill", "planned"):
+    for source in ("WebSocket", "polled", "process", "generator", "deployment", "kill", "planned"):
         assert source in told
     assert "WRONG" not in told
+    assert "every event once and in order | all | 6 of 6 | met" in " ".join(told.split())
 
 
 @pytest.mark.slow
@@ -55,4 +76,6 @@ async def test_what_is_lost_is_told(
     monkeypatch.setattr("benchmarks.sources.hand_overs", nothing)
     monkeypatch.setattr("benchmarks.sources.costs", costs)
     assert not await run(["sqlite"], TINY)
-    assert "WRONG: sqlite, a job" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "WRONG: sqlite, a job" in told
+    assert "1 of 2 | **missed**" in " ".join(told.split())

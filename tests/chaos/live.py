@@ -11,6 +11,7 @@ import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from tests.chaos.subscriber import Seen, follow_client, follow_raw
 
 END_SECONDS = 60.0
 VIEWERS = 3
+NOTED_MS = 1000
+"""So much later than a poll its poller may have noted when it heard the upstream last."""
 
 
 @dataclass
@@ -59,18 +62,41 @@ class Show:
 
 
 def untold(show: Show, job: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return what an external job said, from its first viewer on, that neither an event of it nor
-    a gap tells of."""
+    """Return what an external job said, from its first viewer on to the end that the stream tells,
+    that neither an event of it nor a gap tells of."""
     numbers = {said["data"]["seq"] for said in show.said("progress", "done")}
     gaps = [(gap["from"], gap["to"]) for gap in show.said("gap")]
-    first = min(connection["began"] for connection in job["heard"])
+    first, last = min(connection["began"] for connection in job["heard"]), max(numbers)
     return [
         update
         for update in job["said"]
         if update["seq"] not in numbers
+        and update["seq"] < last
         and update["at"] > first
         and not any(start <= update["at"] <= end for start, end in gaps)
     ]
+
+
+def hand_overs(job: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """Return when one who polled an external job did so last, and the next one first, in Unix ms.
+    A poller keeps its connection."""
+    return [(one[-1], next[0]) for one, next in pairwise(sorted(job["polled"]))]
+
+
+def unannounced(show: Show, job: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """Return the hand-overs of a polled job that no gap covers."""
+    gaps = [(gap["from"], gap["to"]) for gap in show.said("gap")]
+    return [
+        (last, first)
+        for last, first in hand_overs(job)
+        if not any(start <= last + NOTED_MS and first <= end for start, end in gaps)
+    ]
+
+
+def pollers_at_once(job: Mapping[str, Any]) -> int:
+    """Return how many polled an external job at once, each from its first poll to its last."""
+    polled: list[list[int]] = job["polled"]
+    return max(sum(it[0] <= own[0] <= it[-1] for it in polled) for own in polled)
 
 
 @asynccontextmanager

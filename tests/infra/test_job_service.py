@@ -72,6 +72,15 @@ async def test_connections_are_counted(server: JobServer) -> None:
     ended = [it["ended"] - it["began"] for it in (await server.look("7"))["heard"]]
     assert len(ended) == 2
     assert min(ended) >= 0
+    for polls in (2, 1):
+        async with httpx.AsyncClient(
+            base_url=server.url, headers=BEARER, trust_env=False
+        ) as client:
+            for _ in range(polls):
+                (await client.get("/jobs/7")).raise_for_status()
+    polled = (await server.look("7"))["polled"]
+    assert [len(times) for times in polled] == [2, 1], "by the connection"
+    assert polled[0][0] <= polled[0][1] <= polled[1][0]
 
 
 async def test_faults(server: JobServer) -> None:

@@ -8,9 +8,11 @@ import pytest
 from starlette.requests import Request
 from starlette.routing import Route
 
+from examples import report
 from lastevent.core.errors import Conflict, InvalidName, NotFound
 from lastevent.core.event import NewEvent
 from lastevent.serve.app import leg_endpoint
+from lastevent.serve.auth import mint
 from lastevent.serve.generate import announce, cancel, generate, generated, generation, sweep
 from lastevent.serve.invocation import Invocation
 from lastevent.serve.service import Service
@@ -20,13 +22,14 @@ from lastevent.services.generations import KIND
 from lastevent.services.ledger import GONE
 from lastevent.services.life import TIME_UP
 from lastevent.services.runs import SHUT_DOWN
-from tests.serve.running import WAIT_SECONDS, Running, Serve
+from tests.serve.running import WAIT_SECONDS, Running, Serve, any_store
 
 
 async def follow(service: Service, request: Request) -> Subscription:
     return await generated(service, request.path_params["stream"])
 
 
+SECRET = "s" * 40
 ROUTES = [Route("/answers/{stream}", leg_endpoint(follow))]
 
 ServeAnswers = Callable[[], Awaitable[Running]]
@@ -94,6 +97,35 @@ async def test_cancel(serve_answers: ServeAnswers) -> None:
         assert (await cancel(server.service, "report:1")).state == "stopping"
         assert (await leg.notes(1))[0].type == "cancelled"
         await leg.until("end")
+
+
+@any_store
+async def test_who_may_do_neither_can_neither_follow_nor_cancel_it(serve: Serve) -> None:
+    """The checks are the application's: here those of the example."""
+    server = await serve(
+        routes=report.routes, development=False, auth_secret=SECRET, lease_seconds=1.0
+    )
+    begun = await generate(server.service, "report:42", words(asyncio.Event(), "a"))
+
+    def token(**claims: list[str]) -> dict[str, str]:
+        return {"Authorization": f"Bearer {mint(SECRET, {'sub': 'u', **claims}, 60)}"}
+
+    async def statuses(headers: dict[str, str], *calls: tuple[str, str]) -> list[int]:
+        answers = [await server.client.request(*call, headers=headers) for call in calls]
+        return [answer.status_code for answer in answers]
+
+    show, follow = ("GET", "/api/reports/42"), ("GET", "/api/reports/42/stream")
+    stop = ("DELETE", "/api/reports/42")
+    assert await statuses({}, show, follow, stop) == [401, 401, 401]
+    foreign = token(read=["report:7", "other:*"], append=["report:7", "other:*"])
+    assert await statuses(foreign, show, follow, stop) == [403, 403, 403]
+    reader = token(read=["report:42"], append=["report:7"])
+    assert await statuses(reader, show, stop) == [200, 403]
+    assert await generation(server.service, "report:42") == begun, "nobody has stopped it"
+    assert await statuses(token(append=["report:42"]), show, follow, stop) == [403, 403, 200]
+    async with server.leg("/api/reports/42/stream", **reader) as leg:
+        told = [it.type for it in await leg.until("end") if it.type != "stream"]
+    assert told == ["message", "cancelled"]
 
 
 async def test_a_stream_whose_server_died_ends_while_it_is_followed(

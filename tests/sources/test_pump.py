@@ -369,6 +369,54 @@ async def test_a_long_absence_is_told_once(store: Store, monkeypatch: pytest.Mon
     assert [it["state"] for it in await said(store, "upstream")] == ["lost", "back"]
 
 
+@pytest.mark.parametrize(
+    ("step", "pause"),
+    [
+        ([UpstreamLost("too many", retry_after=0.5)], 0.01),
+        ([0.3, UpstreamLost("no answer in time")], 0.01),
+        ([UpstreamLost("no answer")], 0.5),
+    ],
+    ids=["it wants to be left alone", "a call hung", "it is asked again late"],
+)
+async def test_the_first_failure_of_a_long_absence_tells_it(
+    store: Store, step: list[Step], pause: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PROVEN_SECONDS", 0.2)
+    monkeypatch.setattr(module, "FIRST_PAUSE", pause)
+    source = Scripted([[notes(1, position="1"), *step], [Batch(), notes(2, position="2")]])
+    assert await run(store, source)
+    assert source.positions == [None, "1"]
+    assert await types(store) == ["note", "upstream", "upstream", "note"]
+    lost, back = await said(store, "upstream")
+    assert (lost["state"], back["state"]) == ("lost", "back")
+
+
+async def test_what_was_quiet_before_a_takeover_is_no_absence(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody asked meanwhile: the upstream may have been there all the time."""
+    monkeypatch.setattr(module, "PROVEN_SECONDS", 0.2)
+    first = await pump(store, Scripted([[notes(1, position="1"), 3600.0]]))
+    running = asyncio.create_task(first.run())
+    await asyncio.sleep(0.3)
+    first.halt()
+    assert await in_time(running) is False
+    source = Scripted([[UpstreamLost("busy")], [notes(2, position="2")]])
+    assert await run(store, source)
+    assert await types(store) == ["note", "note"]
+
+
+async def test_who_answers_and_hangs_up_is_asked_for_as_long_as_it_takes(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pause that only doubles is no number any more after a thousand failures."""
+    monkeypatch.setattr(module, "FIRST_PAUSE", 0.0)
+    monkeypatch.setattr(module, "LONGEST_PAUSE", 0.0)
+    hangs_up: list[Step] = [Batch(), UpstreamLost("hung up")]
+    assert await run(store, Scripted([*([hangs_up] * 1100), [Batch(), notes(1)]]))
+    assert await types(store) == ["note"]
+
+
 async def test_pauses_grow_until_a_connection_has_proven_itself(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

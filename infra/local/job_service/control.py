@@ -1,7 +1,8 @@
 """The service's own endpoints, for those who run it, under `/__service`.
 
 GET    /health          204 when it serves
-GET    /jobs/{job}      what it said, who heard it, its connections: {"now", "max", "total"}
+GET    /jobs/{job}      what it said, who heard it, its connections: {"now", "max", "total"}, and
+                        the times of the polls over each connection
 POST   /jobs/{job}      {"updates": 20, "seconds": 0.1} runs it; {"say": {…}} has it say that;
                         {"cut": true} breaks its connections; {} lets it exist
 POST   /faults          the fields of jobs.Faults; {} lifts them

@@ -78,7 +78,13 @@ class Job:
     open: list[Connection] = field(default_factory=list)
     all: list[Connection] = field(default_factory=list)
     most: int = 0
-    polls: int = 0
+    polled: dict[int, list[int]] = field(default_factory=dict)
+    """When its state was asked for, in Unix ms, by the port of who asked."""
+
+    @property
+    def polls(self) -> int:
+        """How often its state was asked for."""
+        return sum(map(len, self.polled.values()))
 
     @property
     def state(self) -> dict[str, Any]:
@@ -87,6 +93,11 @@ class Job:
         last = self.said[-1] if self.said else first
         status = "running" if last["type"] == "progress" else last["type"]
         return {**last, "type": "import", "jobId": self.id, "status": status, "asked": self.polls}
+
+    def poll(self, port: int) -> dict[str, Any]:
+        """Return the state to who asks from ``port``."""
+        self.polled.setdefault(port, []).append(int(time() * 1000))
+        return self.state
 
     def join(self, connection: Connection) -> None:
         """Let a connection hear what is said from now on."""
@@ -119,10 +130,11 @@ class Job:
 
     @property
     def described(self) -> dict[str, Any]:
-        """What it said, who heard it, and how many connections it had: now, at most, in all."""
+        """What it said, who heard it, when each connection polled, and how many WebSockets it had:
+        now, at most, in all."""
         return {
             "said": self.said,
-            "polls": self.polls,
+            "polled": list(self.polled.values()),
             "connections": {"now": len(self.open), "max": self.most, "total": len(self.all)},
             "heard": [connection.described for connection in self.all],
         }

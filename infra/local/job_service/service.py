@@ -144,8 +144,7 @@ class JobService:
 
     async def _state(self, request: Request) -> Response:
         job = await self._asked(request)
-        job.polls += 1
-        return JSONResponse(job.state)
+        return JSONResponse(job.poll(request.client.port if request.client else 0))
 
     async def _access(self, request: Request) -> Response:
         job, user = await self._asked(request), request.query_params.get("user", "")

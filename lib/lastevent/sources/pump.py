@@ -4,7 +4,8 @@ What it must know to go on where another left off lies in the stream's bookmark,
 with the events (RULES 15): the source's own position, and the pump's Place beside it. Events of its
 own, beside the source's:
 
-    upstream   {"state": "lost", "error", "time"} and later {"state": "back", "time"}
+    upstream   {"state": "lost", "error", "time"} and later {"state": "back", "time"}; of a source
+               that can tell everything again only for an absence of PROVEN_SECONDS or more
     gap        {"from", "to"}: what happened upstream between these times may be missing. Said when
                another pump took over, or the connection came back, of a source that cannot tell
                everything again (RULES 16)
@@ -49,7 +50,7 @@ FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 30.0
 PROVEN_SECONDS = 5.0
 """A connection that lasted so long begins to count failures anew. One that ends at once may answer
-first, again and again."""
+first, again and again. A shorter absence of what can be told again is not told."""
 
 LEAVE_SECONDS = 1.0
 """How long the last word of a halted pump may take."""
@@ -121,7 +122,9 @@ class Pump:
         self._place = Place.parse(bookmark) or Place(_now())
         self._loop = asyncio.get_running_loop()
         self._failures = 0
-        self._failing_since = 0.0
+        self._pause = FIRST_PAUSE
+        self._heard_at = self._loop.time()
+        self._away_since = self._heard_at
         self._connected_at: float | None = None
         self._task: asyncio.Task[object] | None = None
         self._interruptible = False
@@ -201,8 +204,7 @@ class Pump:
         """Wait as long as failures and the upstream itself ask for."""
         pause = 0.0
         if self._failures:
-            pause = min(FIRST_PAUSE * 2 ** (self._failures - 1), LONGEST_PAUSE)
-            pause *= random.uniform(0.5, 1.0)
+            pause = self._pause * random.uniform(0.5, 1.0)
         if self._place.wait is not None:
             # Not all that were told to wait come at the same moment.
             asked = self._place.wait / 1000 - time()
@@ -245,6 +247,7 @@ class Pump:
         if batch.events or batch.over:
             await self._host.append(batch.events, close=batch.over, bookmark=place.text)
         self._place = place
+        self._heard_at = self._loop.time()
 
     def _said_on_connecting(self, now: Place) -> list[NewEvent]:
         before, own = self._place, []
@@ -263,13 +266,14 @@ class Pump:
         """Take note that the upstream is away; return whether the source is given up."""
         now = _now()
         if not self._failures:
-            self._failing_since = self._loop.time()
+            self._away_since = self._heard_at
+        self._pause = min(2 * self._pause, LONGEST_PAUSE) if self._failures else FIRST_PAUSE
         self._failures += 1
         place = self._place
         if error.retry_after is not None:
             place = replace(place, wait=now + int(error.retry_after * 1000))
         own = []
-        if place.lost is None and self._is_worth_telling():
+        if place.lost is None and self._is_worth_telling(error):
             place = replace(place, lost=now)
             told = {"state": "lost", "error": str(error), "time": now}
             own.append(_event("upstream", told))
@@ -281,10 +285,15 @@ class Pump:
             return await self._fail(f"The upstream was away for too long: {error}.")
         return False
 
-    def _is_worth_telling(self) -> bool:
-        """Whether viewers are to know: of what can be told again, a short absence is nothing."""
-        away = self._loop.time() - self._failing_since
-        return self.replays != "full" or away >= PROVEN_SECONDS
+    def _is_worth_telling(self, error: UpstreamLost) -> bool:
+        """Whether viewers are to know: of what can be told again, a short absence is nothing.
+
+        It lasts from when the upstream was last heard, so that a call that hung counts, until it is
+        asked again.
+        """
+        away = self._loop.time() - self._away_since
+        left_alone = max(self._pause / 2, error.retry_after or 0.0)
+        return self.replays != "full" or away + left_alone >= PROVEN_SECONDS
 
     async def _fail(self, reason: str) -> bool:
         await self._host.append([failure(reason, _now())], close=True, bookmark=self._place.text)
