@@ -138,7 +138,7 @@ async def test_a_busy_loop_gives_its_threads_the_interpreter_soon(
     store = open_file(path, RetentionRules(), time.time)
     try:
         await append(store, "s", 1)
-        assert sys.getswitchinterval() == pytest.approx(after)
+        assert sys.getswitchinterval() == pytest.approx(after, abs=5e-6)  # it is kept in whole µs
     finally:
         sys.setswitchinterval(found)
         await store.close()
