@@ -73,7 +73,7 @@ peers: setup $(PEERS_INSTALLED) $(PEERS_MODULES)  ## what the benchmarks compare
 bench-quick: setup  ## the embedded stores only, in under a minute
 	@$(BIN)/python benchmarks/run.py --quick
 
-bench-sources: setup  ## live sources: latency, hand-overs, what pumping costs (7 minutes)
+bench-sources: setup  ## live sources: latency, hand-overs, what pumping costs (8 minutes)
 	@$(BIN)/python benchmarks/sources.py
 
 bench-updates: setup  ## messages and workflows: latency on each store, what they ask of it (6 minutes)
